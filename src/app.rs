@@ -1,0 +1,461 @@
+//! The order of start and stop.
+//!
+//! Start: resolve names, refuse loops, bind listeners and admin, start shards, be ready. Nothing is bound
+//! before the configuration is known to work: at a handover a bound port already takes datagrams.
+//! Stop: withdraw readiness, serve on for the shutdown delay, close admin, drain the shards, sum up.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Instant, SystemTime};
+
+use socket2::Socket;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::cli;
+use crate::config::source::{Source, wildcard};
+use crate::config::{Config, ConfigError, Engine};
+use crate::control::{Bound, Listening, State, admin, export, log, report, resolver, signals};
+use crate::data::shard::{Setup, Shard};
+use crate::data::table::Table;
+use crate::lifecycle::{Lifecycle, Phase, Shutdown};
+use crate::stats::cells::Published;
+use crate::stats::snapshot::{ShardBooks, Snapshot};
+use crate::sys::bind::ReceiveBuffer;
+use crate::sys::{Native, Sockets, Waker, bind, fallback::Portable};
+
+/// Why the proxy could not start or go on: one line each, with an exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The system refused something that the start needs.
+    #[error("{what}: {cause}: {remedy}")]
+    System {
+        /// What was tried, by flag and value.
+        what: String,
+        /// What the system said.
+        cause: io::Error,
+        /// What an operator can do about it.
+        remedy: &'static str,
+    },
+    /// A shard ended that should not have.
+    #[error("shard {shard} ended: {cause}")]
+    ShardDied {
+        /// Its number.
+        shard: usize,
+        /// Its panic or error.
+        cause: String,
+    },
+}
+
+impl AppError {
+    /// The process's exit code for this error, as documented in the README.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            AppError::Config(_) => 2,
+            AppError::System { .. } => 1,
+            AppError::ShardDied { .. } => 70,
+        }
+    }
+}
+
+/// A proxy that has started.
+#[derive(Debug)]
+pub struct Running {
+    /// What the control plane knows.
+    pub state: Arc<State>,
+    /// Where the admin server listens, if it does.
+    pub admin: Option<String>,
+    shards: Shards,
+    admin_task: Option<JoinHandle<()>>,
+    background: Vec<JoinHandle<()>>,
+    #[cfg(unix)]
+    _socket_files: Vec<bind::unix::SocketFile>,
+}
+
+/// The proxy as a program: checks the command line, serves until a signal, drains.
+///
+/// # Errors
+/// See [`AppError`].
+pub fn main(raw: &cli::Proxy) -> Result<ExitCode, AppError> {
+    let config = Config::from_cli(raw)?;
+    log::install(config.log);
+    block_on(async {
+        let shutdown = Shutdown::default();
+        signals::listen(shutdown.clone()).map_err(|cause| {
+            system("signals".into(), cause, "the process may open too few files: raise its limit (ulimit -n)")
+        })?;
+        start(config, resolver::system()).await?.serve(shutdown).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Runs `work` on the control plane's runtime: one thread, and a few more only while names are looked up.
+///
+/// # Errors
+/// What `work` returns, or that the runtime could not be made.
+pub fn block_on<T>(work: impl Future<Output = Result<T, AppError>>) -> Result<T, AppError> {
+    /// Look-ups of the system's resolver that may hang at the same time; others wait.
+    const LOOKUPS: usize = 8;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build();
+    let runtime = runtime.map_err(|cause| {
+        system("runtime".into(), cause, "the process may open too few files: raise its limit (ulimit -n)")
+    })?;
+    let result = runtime.block_on(work);
+    // A look-up that hangs must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+/// Starts the proxy: when this returns, it serves.
+///
+/// # Errors
+/// See [`AppError`].
+pub async fn start(config: Config, lookup: resolver::Lookup) -> Result<Running, AppError> {
+    let (endpoints, resolution): (Vec<_>, Vec<_>) =
+        resolver::at_start(&config.targets, &lookup).await.into_iter().unzip();
+    let planned: Vec<_> = config.sources.iter().map(planned).collect();
+    refuse_loops(&config, &endpoints, &planned)?;
+
+    let mut bound = bind_sources(&config)?;
+    let listeners: Vec<_> = bound.iter().map(|b| b.listening.clone()).collect();
+    let own: Vec<_> = listeners.iter().map(|l| l.address.clone()).collect();
+    refuse_loops(&config, &endpoints, &own)?;
+    let admin_listener = config.admin.as_ref().map(bind_admin).transpose()?;
+    #[cfg(unix)]
+    let socket_files = bound.iter_mut().filter_map(|b| b.file.take()).collect();
+
+    let table = Table::new(endpoints);
+    let lifecycle = Lifecycle::default();
+    let epoch = Instant::now();
+    let sockets = deal(&mut bound, config.shards);
+    let context = Context { config: &config, table: &table, lifecycle: &lifecycle, epoch };
+    let (shards, books) = match config.engine {
+        Engine::Auto => Shards::start::<Native>(&context, sockets)?,
+        Engine::Portable => Shards::start::<Portable>(&context, sockets)?,
+    };
+    let state = Arc::new(State {
+        config,
+        lifecycle,
+        listeners,
+        shards: books,
+        table,
+        resolution: Mutex::new(resolution),
+        epoch,
+        started: SystemTime::now(),
+    });
+
+    let mut background: Vec<_> = (0..state.config.targets.len())
+        .map(|i| tokio::spawn(resolver::follow(state.clone(), i, lookup.clone(), shards.wakers.clone())))
+        .collect();
+    background.push(tokio::spawn(report::watch(state.clone())));
+    background.extend(export::statsd(state.clone()).map(tokio::spawn));
+    let admin = admin_listener.as_ref().map(admin::Listener::address);
+    let admin_task = admin_listener.map(|listener| tokio::spawn(admin::serve(listener, state.clone())));
+
+    state.lifecycle.advance(Phase::Ready);
+    report::started(&state, shards.engine, admin.as_deref());
+    Ok(Running {
+        state,
+        admin,
+        shards,
+        admin_task,
+        background,
+        #[cfg(unix)]
+        _socket_files: socket_files,
+    })
+}
+
+impl Running {
+    /// Serves until `shutdown` is requested, then drains; a second request ends at once.
+    ///
+    /// # Errors
+    /// When a shard dies.
+    pub async fn serve(mut self, shutdown: Shutdown) -> Result<Snapshot, AppError> {
+        tokio::select! {
+            () = shutdown.requested(1) => {}
+            died = self.shards.died() => return Err(died),
+        }
+        let ended = tokio::select! {
+            ended = self.stop() => ended,
+            () = shutdown.requested(2) => {
+                tracing::warn!("asked to end twice: ending at once, queues are given up");
+                Ok(())
+            }
+        };
+        let snapshot = self.state.snapshot();
+        report::ended(&self.state, &snapshot);
+        ended.map(|()| snapshot)
+    }
+
+    async fn stop(&mut self) -> Result<(), AppError> {
+        let delay = self.state.config.shutdown_delay;
+        self.state.lifecycle.advance(Phase::Leaving);
+        report::leaving(delay);
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            died = self.shards.died() => return Err(died),
+        }
+        // From here on new requests reach the process that takes over.
+        if let Some(admin) = self.admin_task.take() {
+            admin.abort();
+        }
+        self.state.lifecycle.advance(Phase::Draining);
+        self.shards.wake();
+        self.shards.drained().await?;
+        self.state.lifecycle.advance(Phase::Stopped);
+        self.background.iter().for_each(JoinHandle::abort);
+        export::last(&self.state);
+        Ok(())
+    }
+}
+
+/// What every shard is started with.
+struct Context<'a> {
+    config: &'a Config,
+    table: &'a Table,
+    lifecycle: &'a Lifecycle,
+    epoch: Instant,
+}
+
+/// The data threads, seen from outside.
+#[derive(Debug)]
+struct Shards {
+    engine: &'static str,
+    wakers: Vec<Waker>,
+    ends: mpsc::UnboundedReceiver<(usize, Result<(), String>)>,
+}
+
+impl Shards {
+    /// Starts one thread for each of `sockets`' entries: its listeners, each with the number of its source.
+    fn start<S: Sockets>(
+        context: &Context<'_>,
+        sockets: Vec<Vec<(usize, Socket)>>,
+    ) -> Result<(Self, Vec<ShardBooks>), AppError>
+    where
+        S::Receiver: Send,
+        S::Sender: Send,
+    {
+        let count = sockets.len();
+        let (end, ends) = mpsc::unbounded_channel();
+        let mut shards = Self { engine: S::NAME, wakers: Vec::new(), ends };
+        let mut books = Vec::new();
+        for (number, sockets) in sockets.into_iter().enumerate() {
+            let published = Arc::new(Published::new(sockets.len(), context.config.targets.len()));
+            books.push(ShardBooks { published: published.clone(), sources: sockets.iter().map(|(i, _)| *i).collect() });
+            let setup = context.setup(count, published);
+            let (shard, waker) = build::<S>(sockets, setup).map_err(|cause| {
+                system(
+                    format!("shard {number}"),
+                    cause,
+                    "the process may open too few files: raise its limit (ulimit -n)",
+                )
+            })?;
+            shards.wakers.push(waker);
+            let end = end.clone();
+            let run = move || {
+                let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| shard.run()));
+                let result = match ended {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(error)) => Err(error.to_string()),
+                    Err(panic) => Err(panic_text(&*panic)),
+                };
+                // The receiver is gone only when the process ends anyway.
+                let _ = end.send((number, result));
+            };
+            thread::Builder::new()
+                .name(format!("shard-{number}"))
+                .spawn(run)
+                .map_err(|cause| system(format!("--shards {count}"), cause, "the process may start too few threads"))?;
+        }
+        Ok((shards, books))
+    }
+
+    fn wake(&self) {
+        self.wakers.iter().for_each(Waker::wake);
+    }
+
+    /// Waits for a shard to end that should not.
+    async fn died(&mut self) -> AppError {
+        match self.ends.recv().await {
+            Some((shard, result)) => {
+                AppError::ShardDied { shard, cause: result.err().unwrap_or_else(|| "unasked".into()) }
+            }
+            None => AppError::ShardDied { shard: 0, cause: "all shards are gone".into() },
+        }
+    }
+
+    /// Waits for all shards to end as they should.
+    async fn drained(&mut self) -> Result<(), AppError> {
+        for _ in 0..self.wakers.len() {
+            if let Some((shard, Err(cause))) = self.ends.recv().await {
+                return Err(AppError::ShardDied { shard, cause });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Context<'_> {
+    fn setup(&self, shards: usize, published: Arc<Published>) -> Setup {
+        Setup {
+            buffer: self.config.buffer,
+            targets: self.config.targets.iter().map(|t| (t.queue.share(shards), t.pack)).collect(),
+            table: self.table.clone(),
+            lifecycle: self.lifecycle.clone(),
+            published,
+            drain_timeout: self.config.drain_timeout,
+            epoch: self.epoch,
+        }
+    }
+}
+
+fn build<S: Sockets>(sockets: Vec<(usize, Socket)>, setup: Setup) -> io::Result<(Shard<S>, Waker)> {
+    let mut io = S::open()?;
+    let waker = io.waker();
+    let receivers =
+        sockets.into_iter().enumerate().map(|(i, (_, socket))| io.adopt(i, socket)).collect::<io::Result<Vec<_>>>()?;
+    Ok((Shard::new(io, receivers, setup), waker))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
+}
+
+/// One source with its sockets: one a shard, except a Unix socket, which only one shard can read.
+struct BoundSource {
+    listening: Listening,
+    sockets: Vec<Socket>,
+    #[cfg(unix)]
+    file: Option<bind::unix::SocketFile>,
+}
+
+/// Where a source will listen, as far as that is known before it is bound.
+fn planned(source: &Source) -> Bound {
+    match source {
+        Source::Udp(address) => Bound::Udp { address: *address, dual: false },
+        Source::Wildcard(port) => {
+            let address = wildcard(*port);
+            Bound::Udp { address, dual: address.is_ipv6() }
+        }
+        Source::Unix { path, .. } => Bound::Unix(path.clone()),
+    }
+}
+
+fn refuse_loops(config: &Config, endpoints: &[Option<crate::sys::Endpoint>], own: &[Bound]) -> Result<(), AppError> {
+    for (target, endpoint) in config.targets.iter().zip(endpoints) {
+        let own = endpoint.as_ref().and_then(|endpoint| resolver::own_listener(endpoint, own));
+        if let Some(own) = own {
+            let problem = format!(
+                "'{}' is our own listener {own}: each datagram would come back for ever; give another address or port",
+                target.address
+            );
+            return Err(ConfigError { flag: "--target", problem }.into());
+        }
+    }
+    Ok(())
+}
+
+fn bind_sources(config: &Config) -> Result<Vec<BoundSource>, AppError> {
+    config.sources.iter().map(|source| bind_source(source, config)).collect()
+}
+
+fn bind_source(source: &Source, config: &Config) -> Result<BoundSource, AppError> {
+    let refused = |cause: io::Error| {
+        let remedy = bind_remedy(&cause);
+        system(format!("--source {source}"), cause, remedy)
+    };
+    let Bound::Udp { address, dual } = planned(source) else {
+        return bind_unix(source, config);
+    };
+    let in_use = address.port() != 0 && bind::in_use(address);
+    if in_use && config.exclusive {
+        return Err(refused(io::ErrorKind::AddrInUse.into()));
+    }
+    // Alone on the port by choice and with one shard, there is no reason to let anyone else in.
+    let shared = !(config.exclusive && config.shards == 1);
+    let first = bind::udp(address, dual, shared).map_err(refused)?;
+    let address = first.local_addr().ok().and_then(|a| a.as_socket()).unwrap_or(address);
+    let buffer = bind::receive_buffer(&first, config.readbuffer);
+    let mut sockets = vec![first];
+    let per_shard = if bind::SHARES_PORTS { config.shards } else { 1 };
+    while sockets.len() < per_shard {
+        let socket = bind::udp(address, dual, shared).map_err(refused)?;
+        bind::receive_buffer(&socket, config.readbuffer);
+        sockets.push(socket);
+    }
+    Ok(BoundSource {
+        listening: Listening { address: Bound::Udp { address, dual }, buffer, shared: in_use },
+        sockets,
+        #[cfg(unix)]
+        file: None,
+    })
+}
+
+#[cfg(unix)]
+fn bind_unix(source: &Source, config: &Config) -> Result<BoundSource, AppError> {
+    let Source::Unix { path, mode } = source else { unreachable!("only Unix sources are not UDP") };
+    let refused = |cause: io::Error| {
+        let remedy = bind_remedy(&cause);
+        system(format!("--source {source}"), cause, remedy)
+    };
+    let in_use = bind::unix::in_use(path, socket2::Type::DGRAM);
+    if in_use && config.exclusive {
+        return Err(refused(io::ErrorKind::AddrInUse.into()));
+    }
+    let (socket, file) = bind::unix::bind(path, socket2::Type::DGRAM, *mode).map_err(refused)?;
+    let buffer = bind::receive_buffer(&socket, 0);
+    let listening =
+        Listening { address: Bound::Unix(path.clone()), buffer: ReceiveBuffer { asked: 0, ..buffer }, shared: in_use };
+    Ok(BoundSource { listening, sockets: vec![socket], file: Some(file) })
+}
+
+#[cfg(windows)]
+fn bind_unix(_source: &Source, _config: &Config) -> Result<BoundSource, AppError> {
+    unreachable!("a Unix source is refused when the configuration is checked")
+}
+
+fn bind_admin(address: &crate::config::Admin) -> Result<admin::Listener, AppError> {
+    admin::bind(address).map_err(|cause| {
+        let remedy = bind_remedy(&cause);
+        system(format!("--admin {}", admin::shown(address)), cause, remedy)
+    })
+}
+
+/// Deals the sockets to the shards: each UDP source gives every shard one, Unix sources go round.
+fn deal(bound: &mut [BoundSource], shards: usize) -> Vec<Vec<(usize, Socket)>> {
+    let mut dealt: Vec<Vec<(usize, Socket)>> = (0..shards).map(|_| Vec::new()).collect();
+    for (number, source) in bound.iter_mut().enumerate() {
+        let alone = source.sockets.len() == 1;
+        for (i, socket) in source.sockets.drain(..).enumerate() {
+            dealt[if alone { number % shards } else { i }].push((number, socket));
+        }
+    }
+    dealt
+}
+
+fn bind_remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another process has it (of another user, or one that does not share it): stop that one or choose another address"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "not permitted: choose a port from 1024 up, grant CAP_NET_BIND_SERVICE, or make the socket's directory writable"
+        }
+        io::ErrorKind::AddrNotAvailable => "the host has no such address: give one of its own, or :PORT for all",
+        io::ErrorKind::NotFound => "the directory does not exist: create it or choose another path",
+        io::ErrorKind::AlreadyExists => "remove it or choose another path",
+        io::ErrorKind::NotADirectory => "a part of the path is no directory: choose another path",
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only: mount a writable directory there",
+        _ => "the system refused it",
+    }
+}
+
+fn system(what: String, cause: io::Error, remedy: &'static str) -> AppError {
+    AppError::System { what, cause, remedy }
+}

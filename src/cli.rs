@@ -1,0 +1,230 @@
+//! The command line: clap definitions only. Values are checked in [`crate::config`].
+
+use std::ffi::OsString;
+
+use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  udp-proxy --source :8125 --target a=10.0.0.1:8125 --target b=otel.monitoring:8125
+  udp-proxy --source unixgram:///run/dsd.sock --target 'dd=127.0.0.1:8126?queue=20k&overflow=oldest'
+  UDP_PROXY_TARGET='a=10.0.0.1:8125 b=10.0.0.2:8125' udp-proxy
+  udp-proxy demo
+
+Every flag is also an environment variable: --shutdown-delay is UDP_PROXY_SHUTDOWN_DELAY.
+Exit codes: 0 drained and done, 1 the system refused something, 2 wrong usage, 70 internal error.";
+
+/// Receives every StatsD/DogStatsD datagram once and sends it to every target.
+#[derive(Debug, Parser)]
+#[command(name = "udp-proxy", version, long_version = LONG_VERSION, after_help = EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to run instead of the proxy.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The proxy's flags.
+    #[command(flatten)]
+    pub proxy: Proxy,
+}
+
+/// Version, commit and target, as `--version` prints them.
+pub const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("UDP_PROXY_COMMIT"),
+    ", ",
+    env!("UDP_PROXY_TARGET_TRIPLE"),
+    ")"
+);
+
+/// What came of reading the command line.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Run this.
+    Run(Box<Cli>),
+    /// `--help` or `--version`: print this and be done.
+    Print(String),
+    /// Wrong usage, in one line.
+    Wrong(String),
+}
+
+/// Reads the command line (and the environment, where a flag is not given).
+pub fn read(args: impl IntoIterator<Item = OsString>) -> Outcome {
+    match Cli::try_parse_from(args) {
+        Ok(cli) => Outcome::Run(Box::new(cli)),
+        Err(error) if !error.use_stderr() => Outcome::Print(error.render().ansi().to_string()),
+        Err(error) => Outcome::Wrong(one_line(&error)),
+    }
+}
+
+/// clap's error without its paragraphs: the flag, what is wrong, what would be right.
+fn one_line(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    // "--source <ADDRESS>" → "--source"
+    let flag = context(ContextKind::InvalidArg).map(|arg| arg.split(' ').next().unwrap_or_default().to_owned());
+    let flag = flag.or_else(|| context(ContextKind::InvalidSubcommand)).unwrap_or_else(|| "arguments".to_owned());
+    let value = context(ContextKind::InvalidValue).unwrap_or_default();
+    let suggested = context(ContextKind::SuggestedArg).or_else(|| context(ContextKind::SuggestedSubcommand));
+    let instead = suggested.map_or_else(|| "see --help".to_owned(), |name| format!("did you mean {name}?"));
+    match error.kind() {
+        ErrorKind::UnknownArgument => format!("{flag}: unknown argument: {instead}"),
+        ErrorKind::InvalidSubcommand => format!("{flag}: unknown command: {instead}"),
+        ErrorKind::InvalidValue if value.is_empty() => format!("{flag}: a value is missing: see --help"),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let known =
+                context(ContextKind::ValidValue).map_or_else(|| "see --help".into(), |known| format!("give {known}"));
+            format!("{flag}: '{value}' cannot be used: {known}")
+        }
+        ErrorKind::TooManyValues | ErrorKind::WrongNumberOfValues => format!("{flag}: takes no value: see --help"),
+        ErrorKind::ArgumentConflict => {
+            let prior = context(ContextKind::PriorArg).unwrap_or_else(|| "another argument".into());
+            match error.get(ContextKind::PriorArg) {
+                Some(_) if prior == flag => format!("{flag}: is given twice: give it once"),
+                _ => format!("{flag}: cannot be used together with {}", prior.split(' ').next().unwrap_or_default()),
+            }
+        }
+        ErrorKind::MissingRequiredArgument => format!("{flag}: is missing: see --help"),
+        _ => {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            first.strip_prefix("error: ").unwrap_or(first).to_owned()
+        }
+    }
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the main job in ten seconds: generator, proxy and two sinks in this process.
+    Demo(Demo),
+    /// Ask a running proxy whether it is ready (or live); for images without a shell.
+    Healthcheck(Healthcheck),
+}
+
+/// The flags of the proxy.
+#[derive(Clone, Debug, Args)]
+pub struct Proxy {
+    /// Address to receive on: :PORT, IP:PORT, unixgram:///path?mode=0666; may repeat.
+    #[arg(long, env = "UDP_PROXY_SOURCE", value_name = "ADDRESS", default_value = ":2203", help_heading = "Datagrams")]
+    pub source: Vec<String>,
+    /// Target: [NAME=]ADDRESS[?queue=N&queue_bytes=SIZE&overflow=newest|oldest&resolve=30s&pack=SIZE&linger=TIME]; ADDRESS is host:port or unixgram:///path; may repeat.
+    #[arg(long, env = "UDP_PROXY_TARGET", value_name = "TARGET", help_heading = "Datagrams")]
+    pub target: Vec<String>,
+    /// Largest datagram in bytes; a larger one is counted as truncated and not forwarded.
+    #[arg(long, env = "UDP_PROXY_BUFFER", value_name = "SIZE", default_value = "65535", help_heading = "Datagrams")]
+    pub buffer: String,
+    /// Datagrams that each target may queue while the kernel refuses them.
+    #[arg(
+        long,
+        env = "UDP_PROXY_CHANNEL_SIZE",
+        value_name = "COUNT",
+        default_value = "4096",
+        help_heading = "Datagrams"
+    )]
+    pub channel_size: String,
+    /// Bytes that each target may queue.
+    #[arg(
+        long,
+        env = "UDP_PROXY_QUEUE_BYTES",
+        value_name = "SIZE",
+        default_value = "4MiB",
+        help_heading = "Datagrams"
+    )]
+    pub queue_bytes: String,
+    /// Receive buffer to ask of the kernel for each listening socket; never below the kernel's default.
+    #[arg(long, env = "UDP_PROXY_READBUFFER", value_name = "SIZE", default_value = "4MiB", help_heading = "Datagrams")]
+    pub readbuffer: String,
+
+    /// Data threads [default: the CPUs this container may use, at most 4].
+    #[arg(long, env = "UDP_PROXY_SHARDS", value_name = "COUNT", help_heading = "Process")]
+    pub shards: Option<String>,
+    /// How datagrams are moved: auto (batches where the platform has them) or portable (one call each).
+    #[arg(long, env = "UDP_PROXY_ENGINE", value_name = "ENGINE", default_value = "auto", help_heading = "Process")]
+    pub engine: String,
+    /// Refuse to start when another process has the port (default: share it, for a handover).
+    #[arg(long, env = "UDP_PROXY_EXCLUSIVE", value_parser = BoolishValueParser::new(), help_heading = "Process")]
+    pub exclusive: bool,
+    /// Serve on for this long after SIGTERM, no longer ready, before draining.
+    #[arg(long, env = "UDP_PROXY_SHUTDOWN_DELAY", value_name = "TIME", default_value = "0s", help_heading = "Process")]
+    pub shutdown_delay: String,
+    /// Flush queues for at most this long when draining.
+    #[arg(long, env = "UDP_PROXY_DRAIN_TIMEOUT", value_name = "TIME", default_value = "5s", help_heading = "Process")]
+    pub drain_timeout: String,
+
+    /// Admin HTTP: IP:PORT, :PORT, unix:///path, or off.
+    #[arg(long, env = "UDP_PROXY_ADMIN", value_name = "ADDRESS", default_value = DEFAULT_ADMIN, help_heading = "Seeing it")]
+    pub admin: String,
+    /// Ready when any target is usable, or only when all are.
+    #[arg(long, env = "UDP_PROXY_READY", value_name = "RULE", default_value = "any", help_heading = "Seeing it")]
+    pub ready: String,
+    /// Send self-metrics as StatsD: host:port, unixgram:///path, or self (through the proxy to all targets).
+    #[arg(long, env = "UDP_PROXY_METRICS_STATSD", value_name = "ADDRESS", help_heading = "Seeing it")]
+    pub metrics_statsd: Option<String>,
+    /// First part of each self-metric's name.
+    #[arg(
+        long,
+        env = "UDP_PROXY_METRICS_PREFIX",
+        value_name = "NAME",
+        default_value = "udp_proxy",
+        help_heading = "Seeing it"
+    )]
+    pub metrics_prefix: String,
+    /// How often self-metrics are sent.
+    #[arg(
+        long,
+        env = "UDP_PROXY_METRICS_INTERVAL",
+        value_name = "TIME",
+        default_value = "10s",
+        help_heading = "Seeing it"
+    )]
+    pub metrics_interval: String,
+    /// No self-metrics at all.
+    #[arg(long, env = "UDP_PROXY_NO_METRICS", value_parser = BoolishValueParser::new(), help_heading = "Seeing it")]
+    pub no_metrics: bool,
+    /// The log's flags.
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Where a proxy's admin server is by default.
+pub const DEFAULT_ADMIN: &str = "127.0.0.1:2204";
+
+/// The flags of the log.
+#[derive(Clone, Debug, Args)]
+pub struct Log {
+    /// Least level that is logged: error, warn, info, debug, trace, off.
+    #[arg(long, env = "UDP_PROXY_LOG_LEVEL", value_name = "LEVEL", default_value = "info", help_heading = "Seeing it")]
+    pub log_level: String,
+    /// Log lines as text or json.
+    #[arg(
+        long,
+        env = "UDP_PROXY_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Seeing it"
+    )]
+    pub log_format: String,
+}
+
+/// `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct Demo {}
+
+/// `healthcheck`.
+#[derive(Clone, Debug, Args)]
+pub struct Healthcheck {
+    /// The proxy's admin address: IP:PORT, :PORT or unix:///path.
+    #[arg(long, env = "UDP_PROXY_ADMIN", value_name = "ADDRESS", default_value = DEFAULT_ADMIN)]
+    pub admin: String,
+    /// Ask whether it is live instead of ready.
+    #[arg(long)]
+    pub live: bool,
+    /// Give up after this long.
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    pub timeout: String,
+}

@@ -1,0 +1,138 @@
+//! `--source`: where datagrams are received.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::target::{options, unix_path};
+
+/// One address to receive on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A UDP address.
+    Udp(SocketAddr),
+    /// `:PORT`: every address of the host, IPv6 and IPv4 where it has both.
+    Wildcard(u16),
+    /// A Unix datagram socket.
+    Unix {
+        /// Where it stands.
+        path: PathBuf,
+        /// Its file mode.
+        mode: u32,
+    },
+}
+
+impl Source {
+    /// Reads `:PORT`, `IP:PORT`, `[IPV6]:PORT`, `udp://…`, `unixgram:///path?mode=0666`.
+    ///
+    /// # Errors
+    /// What is wrong and what would be right.
+    pub fn parse(word: &str) -> Result<Self, String> {
+        const RIGHT: &str = "give :PORT, IP:PORT, [IPV6]:PORT or unixgram:///path";
+        if let Some(rest) = word.strip_prefix("unixgram://") {
+            let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+            let mut mode = 0o666;
+            for option in options(query) {
+                match option? {
+                    ("mode", value) => {
+                        mode = u32::from_str_radix(value, 8)
+                            .ok()
+                            .filter(|mode| *mode <= 0o777)
+                            .ok_or_else(|| format!("mode '{value}' is not an octal file mode such as 0666"))?;
+                    }
+                    (name, _) => return Err(format!("option '{name}' is unknown: a Unix source has mode")),
+                }
+            }
+            if cfg!(windows) {
+                return Err("Windows has no Unix datagram sockets: give a UDP address".into());
+            }
+            return Ok(Source::Unix { path: unix_path(path)?, mode });
+        }
+        let word = word.strip_prefix("udp://").unwrap_or(word);
+        if word.contains("://") {
+            return Err(format!("its scheme is unknown: {RIGHT}"));
+        }
+        if word.contains('?') {
+            return Err("a UDP source has no options".into());
+        }
+        if let Some(port) = word.strip_prefix(':') {
+            return port.parse().map(Source::Wildcard).map_err(|_| format!("'{port}' is not a port: give 0 to 65535"));
+        }
+        let numeric = word.replace("localhost:", "127.0.0.1:");
+        numeric.parse().map(Source::Udp).map_err(|_| match word.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_err() => format!("'{port}' is not a port of {host}: {RIGHT}"),
+            Some(_) => format!("a listener needs an IP address, not a name: {RIGHT}"),
+            None => format!("it has no port: {RIGHT}"),
+        })
+    }
+
+    /// Whether it is a UDP address.
+    pub fn is_udp(&self) -> bool {
+        !matches!(self, Source::Unix { .. })
+    }
+
+    /// Whether both can never be bound by one process in a useful way.
+    pub(super) fn overlaps(&self, other: &Source) -> bool {
+        match (self, other) {
+            (Source::Unix { path, .. }, Source::Unix { path: other, .. }) => path == other,
+            (Source::Udp(a), Source::Udp(b)) => a == b && a.port() != 0,
+            (Source::Wildcard(a), Source::Wildcard(b)) => a == b && *a != 0,
+            (Source::Wildcard(p), Source::Udp(a)) | (Source::Udp(a), Source::Wildcard(p)) => {
+                *p != 0 && a.port() == *p && a.ip().is_unspecified()
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Udp(address) => write!(f, "{address}"),
+            Source::Wildcard(port) => write!(f, ":{port}"),
+            Source::Unix { path, .. } => write!(f, "unixgram://{}", path.display()),
+        }
+    }
+}
+
+/// Every address of the host with this port: IPv6 where the host has it (then IPv4 too), else IPv4.
+pub fn wildcard(port: u16) -> SocketAddr {
+    let ip = if crate::sys::bind::has_ipv6() {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    };
+    SocketAddr::new(ip, port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read() {
+        assert_eq!(Source::parse(":8125"), Ok(Source::Wildcard(8125)));
+        assert_eq!(Source::parse("127.0.0.1:1"), Ok(Source::Udp("127.0.0.1:1".parse().unwrap())));
+        assert_eq!(Source::parse("udp://[::1]:1"), Ok(Source::Udp("[::1]:1".parse().unwrap())));
+        #[cfg(unix)]
+        assert_eq!(
+            Source::parse("unixgram:///run/dsd.socket?mode=0622"),
+            Ok(Source::Unix { path: "/run/dsd.socket".into(), mode: 0o622 })
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (word, part) in [
+            (":70000", "not a port"),
+            ("host:8125", "not a name"),
+            ("1.2.3.4", "no port"),
+            ("tcp://1.2.3.4:1", "scheme is unknown"),
+            ("1.2.3.4:x", "not a port"),
+            (":8125?mode=1", "no options"),
+        ] {
+            let problem = Source::parse(word).unwrap_err();
+            assert!(problem.contains(part), "{word}: {problem}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Windows: socket controls, error codes, CPU time and host counters.
+
+pub(super) mod host;
+
+use std::io;
+use std::os::windows::io::AsRawSocket;
+use std::time::Duration;
+
+use socket2::Socket;
+use windows_sys::Win32::Foundation::FILETIME;
+use windows_sys::Win32::Networking::WinSock;
+use windows_sys::Win32::System::Threading::{GetCurrentThread, GetThreadTimes};
+
+/// Error codes that `std::io::ErrorKind` has no name for.
+pub(super) mod codes {
+    use windows_sys::Win32::Networking::WinSock;
+    pub const NO_BUFFERS: i32 = WinSock::WSAENOBUFS;
+    pub const NO_MEMORY: i32 = WinSock::WSA_NOT_ENOUGH_MEMORY;
+    pub const TOO_LONG: i32 = WinSock::WSAEMSGSIZE;
+}
+
+/// How the portable loop reads a failed receive.
+pub(super) enum ReceiveError {
+    /// Nothing is there to read.
+    Nothing,
+    /// A datagram larger than the slot was cut.
+    TooLong,
+    /// Anything else.
+    Other,
+}
+
+pub(super) fn receive_error(error: &io::Error) -> ReceiveError {
+    match error.raw_os_error() {
+        Some(WinSock::WSAEMSGSIZE) => ReceiveError::TooLong,
+        // An ICMP answer to something that was *sent*: says nothing about this socket's own datagrams.
+        Some(WinSock::WSAECONNRESET | WinSock::WSAENETRESET) => ReceiveError::Nothing,
+        _ if error.kind() == io::ErrorKind::WouldBlock => ReceiveError::Nothing,
+        _ => ReceiveError::Other,
+    }
+}
+
+/// Turns `SIO_UDP_CONNRESET` off: otherwise an ICMP port-unreachable makes the next *receive* fail.
+pub(super) fn ignore_port_unreachable(socket: &Socket) -> io::Result<()> {
+    let off = 0u32;
+    let mut written = 0u32;
+    // SAFETY: `off` is a valid BOOL of the length given; there is no output buffer and no overlapped call.
+    let result = unsafe {
+        WinSock::WSAIoctl(
+            socket.as_raw_socket() as usize,
+            WinSock::SIO_UDP_CONNRESET,
+            std::ptr::from_ref(&off).cast(),
+            size_of::<u32>() as u32,
+            std::ptr::null_mut(),
+            0,
+            &mut written,
+            std::ptr::null_mut(),
+            None,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// `SO_EXCLUSIVEADDRUSE`: nobody else can take the port while we have it.
+pub(super) fn exclusive_address(socket: &Socket) -> io::Result<()> {
+    let on = 1i32;
+    // SAFETY: `on` is a valid BOOL of the length given.
+    let result = unsafe {
+        WinSock::setsockopt(
+            socket.as_raw_socket() as usize,
+            WinSock::SOL_SOCKET,
+            WinSock::SO_EXCLUSIVEADDRUSE,
+            std::ptr::from_ref(&on).cast(),
+            size_of::<i32>() as i32,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The CPU time (user and kernel) that the calling thread has used.
+pub fn cpu_time() -> Duration {
+    let mut times = [FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 }; 4];
+    let [created, exited, kernel, user] = &mut times;
+    // SAFETY: the pseudo handle of the current thread is always valid, and so are the four out pointers.
+    unsafe { GetThreadTimes(GetCurrentThread(), created, exited, kernel, user) };
+    let hundred_nanos = |t: &FILETIME| (u64::from(t.dwHighDateTime) << 32) | u64::from(t.dwLowDateTime);
+    Duration::from_nanos(100 * (hundred_nanos(kernel) + hundred_nanos(user)))
+}
+
+/// Whether the process runs with all rights. Not asked on Windows.
+pub fn is_root() -> bool {
+    false
+}
+
+/// Resident memory of this process. Not told on Windows.
+pub fn resident_bytes() -> Option<u64> {
+    None
+}
