@@ -373,7 +373,7 @@ fn bind_source(source: &Source, config: &Config) -> Result<BoundSource, AppError
     let Bound::Udp { address, dual } = planned(source) else {
         return bind_unix(source, config);
     };
-    let in_use = address.port() != 0 && bind::in_use(address);
+    let in_use = address.port() != 0 && bind::in_use(address, dual);
     if in_use && config.exclusive {
         return Err(refused(io::ErrorKind::AddrInUse.into()));
     }

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Bound, State};
@@ -16,6 +16,9 @@ use crate::sys::{Endpoint, Waker, bind};
 
 /// How long the start waits for names.
 pub const AT_START: Duration = Duration::from_secs(2);
+
+/// Names are never asked for more often than this.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// How a name becomes addresses. The program asks the system; tests answer themselves.
 pub type Lookup = Arc<dyn Fn(String, u16) -> Answer + Send + Sync>;
@@ -72,8 +75,12 @@ pub async fn follow(state: Arc<State>, index: usize, lookup: Lookup, wakers: Vec
     if target.address.literal().is_some() {
         return;
     }
+    let mut pause = match resolutions(&state)[index].last_error {
+        Some(_) => LEAST,
+        None => target.resolve,
+    };
     loop {
-        tokio::time::sleep(jittered(target.resolve)).await;
+        tokio::time::sleep(jittered(pause)).await;
         let current = state.table.load()[index].clone();
         let answer =
             resolve(&target.address, current.as_ref(), &lookup).await.and_then(|endpoint| {
@@ -82,10 +89,11 @@ pub async fn follow(state: Arc<State>, index: usize, lookup: Lookup, wakers: Vec
                     None => Ok(endpoint),
                 }
             });
-        let mut resolutions = state.resolution.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut resolutions = resolutions(&state);
         let resolution = &mut resolutions[index];
         match answer {
             Ok(endpoint) => {
+                pause = target.resolve;
                 resolution.resolved = Some(Instant::now());
                 if resolution.last_error.take().is_some() {
                     tracing::info!(target_name = %target.name, %endpoint, "the target's name resolves again");
@@ -99,6 +107,8 @@ pub async fn follow(state: Arc<State>, index: usize, lookup: Lookup, wakers: Vec
                 }
             }
             Err(error) => {
+                // A name that fails is asked again soon, then less and less often.
+                pause = if resolution.last_error.is_none() { LEAST } else { (pause * 2).min(target.resolve) };
                 resolution.failures += 1;
                 if resolution.last_error.as_ref() != Some(&error) {
                     let kept = current.map_or_else(|| "none".to_owned(), |e| e.to_string());
@@ -108,6 +118,10 @@ pub async fn follow(state: Arc<State>, index: usize, lookup: Lookup, wakers: Vec
             }
         }
     }
+}
+
+fn resolutions(state: &State) -> MutexGuard<'_, Vec<Resolution>> {
+    state.resolution.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Asks for `address`; an endpoint that is still among the answers is kept.
@@ -154,7 +168,7 @@ fn same_file(a: &std::path::Path, b: &std::path::Path) -> bool {
 fn jittered(interval: Duration) -> Duration {
     use std::hash::{BuildHasher, RandomState};
     let random = RandomState::new().hash_one(0) % 201;
-    interval.mul_f64(0.9 + random as f64 / 1000.0).max(Duration::from_secs(1))
+    interval.mul_f64(0.9 + random as f64 / 1000.0).max(LEAST)
 }
 
 #[cfg(test)]

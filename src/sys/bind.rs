@@ -38,11 +38,11 @@ pub fn is_local(ip: IpAddr) -> bool {
 
 /// Whether another socket already has this UDP address. Asks by binding without `SO_REUSEPORT`; where the
 /// answer is no, nobody is served there yet, so nothing is taken from anyone.
-pub fn in_use(address: SocketAddr) -> bool {
+pub fn in_use(address: SocketAddr, dual: bool) -> bool {
     let probe = || -> io::Result<()> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
         if address.is_ipv6() {
-            socket.set_only_v6(!address.ip().is_unspecified())?;
+            socket.set_only_v6(!dual)?;
         }
         socket.bind(&address.into())
     };
