@@ -125,7 +125,7 @@ pub async fn start(config: Config, lookup: resolver::Lookup) -> Result<Running, 
     let listeners: Vec<_> = bound.iter().map(|b| b.listening.clone()).collect();
     let own: Vec<_> = listeners.iter().map(|l| l.address.clone()).collect();
     refuse_loops(&config, &endpoints, &own)?;
-    let admin_listener = config.admin.as_ref().map(bind_admin).transpose()?;
+    let admin_listener = config.admin.as_ref().map(|admin| bind_admin(admin, config.exclusive)).transpose()?;
     #[cfg(unix)]
     let socket_files = bound.iter_mut().filter_map(|b| b.file.take()).collect();
 
@@ -138,6 +138,8 @@ pub async fn start(config: Config, lookup: resolver::Lookup) -> Result<Running, 
         Engine::Auto => Shards::start::<Native>(&context, sockets)?,
         Engine::Portable => Shards::start::<Portable>(&context, sockets)?,
     };
+    let statsd =
+        config.metrics.as_ref().and_then(|m| Some(Arc::new(export::Statsd::new(m.statsd.clone()?, &m.prefix))));
     let state = Arc::new(State {
         config,
         lifecycle,
@@ -145,6 +147,8 @@ pub async fn start(config: Config, lookup: resolver::Lookup) -> Result<Running, 
         shards: books,
         table,
         resolution: Mutex::new(resolution),
+        health: Mutex::default(),
+        statsd,
         epoch,
         started: SystemTime::now(),
     });
@@ -153,7 +157,7 @@ pub async fn start(config: Config, lookup: resolver::Lookup) -> Result<Running, 
         .map(|i| tokio::spawn(resolver::follow(state.clone(), i, lookup.clone(), shards.wakers.clone())))
         .collect();
     background.push(tokio::spawn(report::watch(state.clone())));
-    background.extend(export::statsd(state.clone()).map(tokio::spawn));
+    background.extend(export::statsd(&state).map(tokio::spawn));
     let admin = admin_listener.as_ref().map(admin::Listener::address);
     let admin_task = admin_listener.map(|listener| tokio::spawn(admin::serve(listener, state.clone())));
 
@@ -188,7 +192,7 @@ impl Running {
             }
         };
         let snapshot = self.state.snapshot();
-        report::ended(&self.state, &snapshot);
+        report::ended(&snapshot);
         ended.map(|()| snapshot)
     }
 
@@ -209,7 +213,7 @@ impl Running {
         self.shards.drained().await?;
         self.state.lifecycle.advance(Phase::Stopped);
         self.background.iter().for_each(JoinHandle::abort);
-        export::last(&self.state);
+        export::last(&self.state).await;
         Ok(())
     }
 }
@@ -420,8 +424,8 @@ fn bind_unix(_source: &Source, _config: &Config) -> Result<BoundSource, AppError
     unreachable!("a Unix source is refused when the configuration is checked")
 }
 
-fn bind_admin(address: &crate::config::Admin) -> Result<admin::Listener, AppError> {
-    admin::bind(address).map_err(|cause| {
+fn bind_admin(address: &crate::config::Admin, exclusive: bool) -> Result<admin::Listener, AppError> {
+    admin::bind(address, exclusive).map_err(|cause| {
         let remedy = bind_remedy(&cause);
         system(format!("--admin {}", admin::shown(address)), cause, remedy)
     })

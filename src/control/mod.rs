@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use crate::config::Config;
@@ -14,6 +14,7 @@ use crate::sys::bind::ReceiveBuffer;
 
 pub mod admin;
 pub mod export;
+pub mod health;
 pub mod log;
 pub mod report;
 pub mod resolver;
@@ -34,6 +35,10 @@ pub struct State {
     pub table: Table,
     /// What the resolver last found out about each target.
     pub resolution: Mutex<Vec<resolver::Resolution>>,
+    /// What state things are in, and since when.
+    pub health: Mutex<health::Health>,
+    /// The StatsD outlet of self-metrics, if there is one.
+    pub statsd: Option<Arc<export::Statsd>>,
     /// The beginning of time for heartbeats.
     pub epoch: Instant,
     /// The same moment on the wall clock.

@@ -120,8 +120,17 @@ pub async fn follow(state: Arc<State>, index: usize, lookup: Lookup, wakers: Vec
     }
 }
 
-fn resolutions(state: &State) -> MutexGuard<'_, Vec<Resolution>> {
+/// What is known of each target's name.
+pub fn resolutions(state: &State) -> MutexGuard<'_, Vec<Resolution>> {
     state.resolution.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Resolves `address` once.
+///
+/// # Errors
+/// Why it has no address now.
+pub async fn once(address: &Address, lookup: &Lookup) -> Result<Endpoint, String> {
+    resolve(address, None, lookup).await
 }
 
 /// Asks for `address`; an endpoint that is still among the answers is kept.

@@ -65,6 +65,38 @@ pub fn udp(address: SocketAddr, dual: bool, shared: bool) -> io::Result<Socket> 
     Ok(socket)
 }
 
+/// Binds and listens on a TCP address, shared like a UDP listener's.
+///
+/// # Errors
+/// What the kernel said.
+pub fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    share_port(&socket, shared)?;
+    reuse_closed(&socket)?;
+    socket.bind(&address.into())?;
+    socket.listen(128)?;
+    Ok(socket)
+}
+
+/// Lets a port be bound again while connections of an earlier process linger (`TIME_WAIT`). Windows allows
+/// that by itself, and means something else by the option.
+fn reuse_closed(socket: &Socket) -> io::Result<()> {
+    if cfg!(unix) { socket.set_reuse_address(true) } else { Ok(()) }
+}
+
+/// An address at which a listener of this host is reached from this host.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
+        _ => address,
+    }
+}
+
 /// Whether several sockets of one process can receive on one port, each its part.
 pub const SHARES_PORTS: bool = cfg!(unix);
 
