@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by every script here. Owns: where the cluster's binaries and state are, its addresses, and how a
 # command is run on one of its two hosts.
 CLUSTER_D=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

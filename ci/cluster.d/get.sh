@@ -1,7 +1,8 @@
 #!/bin/bash
 # get.sh [tools]   Puts into $BIN (env.sh) what a cluster is made of, unless it is there:
 #   tools  kubectl, helm3, helm4 (seconds)
-#   (all)  and also Kubernetes, etcd and CoreDNS built from Go modules (minutes), the pause image, Debian's packages
+#   (all)  and also Kubernetes, etcd and CoreDNS built from Go modules (minutes), the pause image, and
+#          Debian's packages
 # Each file appears whole or not at all, so an interrupted run is simply run again.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 . "$ROOT/ci/cluster.d/env.sh"
@@ -23,15 +24,15 @@ get_tools() {
     chmod +x "$WORK"/3?/{helm/helm,kubectl/kubectl}
     mv "$WORK/34/helm/helm" "$BIN/helm3"; mv "$WORK/37/helm/helm" "$BIN/helm4"; mv "$WORK/37/kubectl/kubectl" "$BIN/kubectl"
   fi
-  check "helm 3 is $("$BIN/helm3" version --short)" test -x "$BIN/helm3"
-  check "helm 4 is $("$BIN/helm4" version --short)" test -x "$BIN/helm4"
-  check "kubectl is $("$BIN/kubectl" version --client | sed -n 's/^Client Version: //p')" test -x "$BIN/kubectl"
+  check "helm 3 runs" "$BIN/helm3" version
+  check "helm 4 runs" "$BIN/helm4" version
+  check "kubectl runs" "$BIN/kubectl" version --client
 }
 
 # The commands of Kubernetes as its releases build them, plus the etcd it was tested with, all from one module
 # (k8s/go.mod) so that they are compiled once. Politely: a build uses every core for minutes.
 get_kubernetes() {
-  local names=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy) minor=${K8S_VERSION#v1.} set= package
+  local names=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy) minor=${K8S_VERSION#v1.} set='' package
   if [ ! -x "$BIN/etcd" ]; then
     say "Kubernetes $K8S_VERSION, etcd and CoreDNS from Go modules"
     command -v go >/dev/null || apt golang-go
@@ -68,7 +69,7 @@ get_tools
 if [ "${1-}" = tools ]; then closing; exit; fi
 get_kubernetes
 get_pause
-apt containerd runc containernetworking-plugins iptables conntrack ethtool openssl iproute2 procps
+apt containerd runc containernetworking-plugins iptables conntrack openssl iproute2 procps
 check "containerd runs" containerd --version
 check "runc runs" runc --version
 closing

@@ -9,6 +9,7 @@ at_exit '"$here/down.sh" >/dev/null; "$here/docker.sh" down >/dev/null'
 check "the parts are there" "$here/get.sh"
 check "a docker engine starts" "$here/docker.sh" up
 export DOCKER_HOST=unix:///run/cluster-docker.sock docker=/usr/bin/docker   # Debian's; another in PATH may lack BuildKit
+command -v go >/dev/null || apt golang-go
 mkdir "$WORK/image"; CGO_ENABLED=0 nice -n 19 go build -ldflags=-s -o "$WORK/image/udp" "$here/selftest/udp.go"
 printf 'FROM scratch\nCOPY udp /udp\nENTRYPOINT ["/udp"]\n' >"$WORK/image/Dockerfile"
 check "an image is built" env DOCKER_BUILDKIT=1 $docker build --network host -t local/udp:1 "$WORK/image"

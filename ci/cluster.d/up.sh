@@ -13,7 +13,7 @@ at_exit '[ "${UP-}" ] || tail -n 3 "$CLUSTER"/log/*.log'   # why it did not come
 # start NAME COMMAND…   Starts a daemon on the node that outlives this script: log/NAME.log, pid/NAME.
 start() {
   local name=$1; shift
-  setsid nsenter -t "$(cat "$CLUSTER/pid/node")" -m -n -- env -C / PATH="$BIN:$PATH" "$@" >"$CLUSTER/log/$name.log" 2>&1 </dev/null 8>&- &
+  setsid nsenter -t "$(cat "$CLUSTER/pid/node")" -m -n -- env -C / PATH="$BIN:$PATH" "$@" >"$CLUSTER/log/$name.log" 2>&1 </dev/null &
   echo $! >"$CLUSTER/pid/$name"
 }
 
@@ -26,6 +26,7 @@ ip -n $NODE_NS link set kn up; ip -n $CLIENT_NS link set kc up
 # kubelet wants a default route; the client reaches pods and Services as a router's neighbour would.
 ip -n $NODE_NS route add default via $CLIENT_IP
 ip -n $CLIENT_NS route add $SERVICE_CIDR via $NODE_IP; ip -n $CLIENT_NS route add $POD_CIDR via $NODE_IP
+modprobe -a br_netfilter overlay 2>/dev/null || true   # where they are modules and not built in
 nsenter --net=/run/netns/$NODE_NS sysctl -qw net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
 
 # A private view of the filesystem for everything on the node. What the node writes outside $STATE goes to memory
@@ -47,7 +48,7 @@ cp "$CLUSTER_D"/conf/{containerd.toml,kubelet.yaml,kube-proxy.yaml,Corefile} "$C
 cd "$CLUSTER/conf"
 key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
 openssl req -x509 "${key[@]}" -keyout ca.key -out ca.crt -days 30 -subj /CN=kubernetes-ca 2>/dev/null
-openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out sa.key 2>/dev/null || openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out sa.key
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out sa.key
 openssl pkey -in sa.key -pubout -out sa.pub
 # issue NAME SUBJECT [NAMES AND ADDRESSES]   A certificate, and for those who call the API a kubeconfig with it.
 issue() {
