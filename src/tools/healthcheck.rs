@@ -1,7 +1,40 @@
-//! healthcheck
-use crate::{app::AppError, cli};
+//! `healthcheck`: is the proxy ready (or live)? For probes in images without a shell.
+
 use std::process::ExitCode;
-/// Main.
-pub fn main(_args: &cli::Healthcheck) -> Result<ExitCode, AppError> {
-    Ok(ExitCode::FAILURE)
+use std::time::Duration;
+
+use super::http;
+use crate::app::{self, AppError};
+use crate::cli;
+use crate::config::{self, ConfigError, units};
+
+/// Exit code 0 and one line when the answer is yes; else 1 and one line that says why.
+///
+/// # Errors
+/// When an argument cannot be used.
+pub fn main(args: &cli::Healthcheck) -> Result<ExitCode, AppError> {
+    let admin = config::admin("--admin", &args.admin)?.ok_or_else(|| ConfigError {
+        flag: "--admin",
+        problem: "'off' cannot be asked: give the proxy's admin address".into(),
+    })?;
+    let longest = Duration::from_secs(3600);
+    let timeout = units::duration(&args.timeout, Duration::from_millis(1)..=longest)
+        .map_err(|problem| ConfigError { flag: "--timeout", problem })?;
+    let path = if args.live { "/livez" } else { "/readyz" };
+    app::block_on(async {
+        Ok(match http::get(&admin, path, timeout).await {
+            Ok((200, body)) => {
+                println!("{}", body.trim_end());
+                ExitCode::SUCCESS
+            }
+            Ok((_, body)) => {
+                println!("{}", body.trim_end());
+                ExitCode::FAILURE
+            }
+            Err(why) => {
+                println!("{why}");
+                ExitCode::FAILURE
+            }
+        })
+    })
 }

@@ -2,3 +2,6 @@
 
 pub mod demo;
 pub mod healthcheck;
+mod http;
+pub mod term;
+mod traffic;
