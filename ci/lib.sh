@@ -65,6 +65,7 @@ closing() {
 }
 
 cleanup() {
+  local code pid
   for code in ${AT_EXIT[@]+"${AT_EXIT[@]}"}; do eval "$code" || true; done
   for pid in ${PIDS[@]+"${PIDS[@]}"}; do stop "$pid"; done
   rm -rf "$WORK"

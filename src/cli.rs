@@ -1,12 +1,21 @@
 //! The command line: clap definitions only. Values are checked in [`crate::config`].
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
+Targets:
+  An address is host:port or unixgram:///path. Options of one target:
+    queue=COUNT        as --channel-size      queue_bytes=SIZE  as --queue-bytes
+    overflow=newest    which datagram is dropped when the queue is full; or oldest
+    resolve=30s        how often its name is resolved again; at least 1s
+    pack=SIZE          join StatsD datagrams with newlines up to SIZE bytes, mtu, agent or max
+    linger=TIME        with pack: wait at most this long for more (0: what one batch brought)
+
 Examples:
   udp-proxy --source :8125 --target a=10.0.0.1:8125 --target b=otel.monitoring:8125
   udp-proxy --source unixgram:///run/dsd.sock --target 'dd=127.0.0.1:8126?queue=20k&overflow=oldest'
@@ -53,7 +62,10 @@ pub enum Outcome {
 pub fn read(args: impl IntoIterator<Item = OsString>) -> Outcome {
     match Cli::try_parse_from(args) {
         Ok(cli) => Outcome::Run(Box::new(cli)),
-        Err(error) if !error.use_stderr() => Outcome::Print(error.render().ansi().to_string()),
+        Err(error) if !error.use_stderr() => Outcome::Print(match std::io::stdout().is_terminal() {
+            true => error.render().ansi().to_string(),
+            false => error.render().to_string(),
+        }),
         Err(error) => Outcome::Wrong(one_line(&error)),
     }
 }
@@ -83,9 +95,9 @@ fn one_line(error: &clap::Error) -> String {
         ErrorKind::TooManyValues | ErrorKind::WrongNumberOfValues => format!("{flag}: takes no value: see --help"),
         ErrorKind::ArgumentConflict => {
             let prior = context(ContextKind::PriorArg).unwrap_or_else(|| "another argument".into());
-            match error.get(ContextKind::PriorArg) {
-                Some(_) if prior == flag => format!("{flag}: is given twice: give it once"),
-                _ => format!("{flag}: cannot be used together with {}", prior.split(' ').next().unwrap_or_default()),
+            match prior.split(' ').next().unwrap_or_default() {
+                prior if prior == flag => format!("{flag}: is given twice: give it once"),
+                prior => format!("{flag}: cannot be used together with {prior}"),
             }
         }
         ErrorKind::MissingRequiredArgument => format!("{flag}: is missing: see --help"),
@@ -110,18 +122,33 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Proxy {
     /// Address to receive on: :PORT, IP:PORT, unixgram:///path?mode=0666; may repeat.
-    #[arg(long, env = "UDP_PROXY_SOURCE", value_name = "ADDRESS", default_value = ":2203", help_heading = "Datagrams")]
+    #[arg(
+        long,
+        env = "UDP_PROXY_SOURCE",
+        hide_env = true,
+        value_name = "ADDRESS",
+        default_value = ":2203",
+        help_heading = "Datagrams"
+    )]
     pub source: Vec<String>,
-    /// Target: [NAME=]ADDRESS[?queue=N&queue_bytes=SIZE&overflow=newest|oldest&resolve=30s&pack=SIZE&linger=TIME]; ADDRESS is host:port or unixgram:///path; may repeat.
-    #[arg(long, env = "UDP_PROXY_TARGET", value_name = "TARGET", help_heading = "Datagrams")]
+    /// Where each datagram is sent: [NAME=]ADDRESS[?option=value&…], see below; may repeat, up to 64.
+    #[arg(long, env = "UDP_PROXY_TARGET", hide_env = true, value_name = "TARGET", help_heading = "Datagrams")]
     pub target: Vec<String>,
     /// Largest datagram in bytes; a larger one is counted as truncated and not forwarded.
-    #[arg(long, env = "UDP_PROXY_BUFFER", value_name = "SIZE", default_value = "65535", help_heading = "Datagrams")]
+    #[arg(
+        long,
+        env = "UDP_PROXY_BUFFER",
+        hide_env = true,
+        value_name = "SIZE",
+        default_value = "65535",
+        help_heading = "Datagrams"
+    )]
     pub buffer: String,
     /// Datagrams that each target may queue while the kernel refuses them.
     #[arg(
         long,
         env = "UDP_PROXY_CHANNEL_SIZE",
+        hide_env = true,
         value_name = "COUNT",
         default_value = "4096",
         help_heading = "Datagrams"
@@ -131,44 +158,81 @@ pub struct Proxy {
     #[arg(
         long,
         env = "UDP_PROXY_QUEUE_BYTES",
+        hide_env = true,
         value_name = "SIZE",
         default_value = "4MiB",
         help_heading = "Datagrams"
     )]
     pub queue_bytes: String,
     /// Receive buffer to ask of the kernel for each listening socket; never below the kernel's default.
-    #[arg(long, env = "UDP_PROXY_READBUFFER", value_name = "SIZE", default_value = "4MiB", help_heading = "Datagrams")]
+    #[arg(
+        long,
+        env = "UDP_PROXY_READBUFFER",
+        hide_env = true,
+        value_name = "SIZE",
+        default_value = "4MiB",
+        help_heading = "Datagrams"
+    )]
     pub readbuffer: String,
 
     /// Data threads [default: the CPUs this container may use, at most 4].
-    #[arg(long, env = "UDP_PROXY_SHARDS", value_name = "COUNT", help_heading = "Process")]
+    #[arg(long, env = "UDP_PROXY_SHARDS", hide_env = true, value_name = "COUNT", help_heading = "Process")]
     pub shards: Option<String>,
     /// How datagrams are moved: auto (batches where the platform has them) or portable (one call each).
-    #[arg(long, env = "UDP_PROXY_ENGINE", value_name = "ENGINE", default_value = "auto", help_heading = "Process")]
+    #[arg(
+        long,
+        env = "UDP_PROXY_ENGINE",
+        hide_env = true,
+        value_name = "ENGINE",
+        default_value = "auto",
+        help_heading = "Process"
+    )]
     pub engine: String,
     /// Refuse to start when another process has the port (default: share it, for a handover).
-    #[arg(long, env = "UDP_PROXY_EXCLUSIVE", value_parser = BoolishValueParser::new(), help_heading = "Process")]
+    #[arg(long, env = "UDP_PROXY_EXCLUSIVE", hide_env = true, value_parser = BoolishValueParser::new(), help_heading = "Process")]
     pub exclusive: bool,
     /// Serve on for this long after SIGTERM, no longer ready, before draining.
-    #[arg(long, env = "UDP_PROXY_SHUTDOWN_DELAY", value_name = "TIME", default_value = "0s", help_heading = "Process")]
+    #[arg(
+        long,
+        env = "UDP_PROXY_SHUTDOWN_DELAY",
+        hide_env = true,
+        value_name = "TIME",
+        default_value = "0s",
+        help_heading = "Process"
+    )]
     pub shutdown_delay: String,
     /// Flush queues for at most this long when draining.
-    #[arg(long, env = "UDP_PROXY_DRAIN_TIMEOUT", value_name = "TIME", default_value = "5s", help_heading = "Process")]
+    #[arg(
+        long,
+        env = "UDP_PROXY_DRAIN_TIMEOUT",
+        hide_env = true,
+        value_name = "TIME",
+        default_value = "5s",
+        help_heading = "Process"
+    )]
     pub drain_timeout: String,
 
     /// Admin HTTP: IP:PORT, :PORT, unix:///path, or off.
-    #[arg(long, env = "UDP_PROXY_ADMIN", value_name = "ADDRESS", default_value = DEFAULT_ADMIN, help_heading = "Seeing it")]
+    #[arg(long, env = "UDP_PROXY_ADMIN", hide_env = true, value_name = "ADDRESS", default_value = DEFAULT_ADMIN, help_heading = "Seeing it")]
     pub admin: String,
     /// Ready when any target is usable, or only when all are.
-    #[arg(long, env = "UDP_PROXY_READY", value_name = "RULE", default_value = "any", help_heading = "Seeing it")]
+    #[arg(
+        long,
+        env = "UDP_PROXY_READY",
+        hide_env = true,
+        value_name = "RULE",
+        default_value = "any",
+        help_heading = "Seeing it"
+    )]
     pub ready: String,
     /// Send self-metrics as StatsD: host:port, unixgram:///path, or self (through the proxy to all targets).
-    #[arg(long, env = "UDP_PROXY_METRICS_STATSD", value_name = "ADDRESS", help_heading = "Seeing it")]
+    #[arg(long, env = "UDP_PROXY_METRICS_STATSD", hide_env = true, value_name = "ADDRESS", help_heading = "Seeing it")]
     pub metrics_statsd: Option<String>,
     /// First part of each self-metric's name.
     #[arg(
         long,
         env = "UDP_PROXY_METRICS_PREFIX",
+        hide_env = true,
         value_name = "NAME",
         default_value = "udp_proxy",
         help_heading = "Seeing it"
@@ -178,13 +242,14 @@ pub struct Proxy {
     #[arg(
         long,
         env = "UDP_PROXY_METRICS_INTERVAL",
+        hide_env = true,
         value_name = "TIME",
         default_value = "10s",
         help_heading = "Seeing it"
     )]
     pub metrics_interval: String,
     /// No self-metrics at all.
-    #[arg(long, env = "UDP_PROXY_NO_METRICS", value_parser = BoolishValueParser::new(), help_heading = "Seeing it")]
+    #[arg(long, env = "UDP_PROXY_NO_METRICS", hide_env = true, value_parser = BoolishValueParser::new(), help_heading = "Seeing it")]
     pub no_metrics: bool,
     /// The log's flags.
     #[command(flatten)]
@@ -198,12 +263,20 @@ pub const DEFAULT_ADMIN: &str = "127.0.0.1:2204";
 #[derive(Clone, Debug, Args)]
 pub struct Log {
     /// Least level that is logged: error, warn, info, debug, trace, off.
-    #[arg(long, env = "UDP_PROXY_LOG_LEVEL", value_name = "LEVEL", default_value = "info", help_heading = "Seeing it")]
+    #[arg(
+        long,
+        env = "UDP_PROXY_LOG_LEVEL",
+        hide_env = true,
+        value_name = "LEVEL",
+        default_value = "info",
+        help_heading = "Seeing it"
+    )]
     pub log_level: String,
     /// Log lines as text or json.
     #[arg(
         long,
         env = "UDP_PROXY_LOG_FORMAT",
+        hide_env = true,
         value_name = "FORMAT",
         default_value = "text",
         help_heading = "Seeing it"
@@ -219,7 +292,7 @@ pub struct Demo {}
 #[derive(Clone, Debug, Args)]
 pub struct Healthcheck {
     /// The proxy's admin address: IP:PORT, :PORT or unix:///path.
-    #[arg(long, env = "UDP_PROXY_ADMIN", value_name = "ADDRESS", default_value = DEFAULT_ADMIN)]
+    #[arg(long, env = "UDP_PROXY_ADMIN", hide_env = true, value_name = "ADDRESS", default_value = DEFAULT_ADMIN)]
     pub admin: String,
     /// Ask whether it is live instead of ready.
     #[arg(long)]

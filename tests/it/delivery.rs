@@ -136,9 +136,7 @@ fn several_sources_at_once_share_the_targets() {
             }
         }
         // UDP over IPv4 cannot carry 65,535 bytes: the kernel says so, and the books do.
-        eventually("it is dropped", || {
-            dropped_for(&proxy.snapshot().targets[0], DropReason::TooLong) == 1
-        });
+        eventually("it is dropped", || dropped_for(&proxy.snapshot().targets[0], DropReason::TooLong) == 1);
     }
     proxy.stop();
     assert!(!path.exists(), "the socket's file is removed at the end");
@@ -153,8 +151,7 @@ fn overload_is_counted_to_the_last_datagram() {
         return;
     }
     let sink = Sink::new();
-    let proxy =
-        Proxy::start(&["--source=127.0.0.1:0", "--readbuffer=0", "--shards=1", &sink.target("a", "?queue=10")]);
+    let proxy = Proxy::start(&["--source=127.0.0.1:0", "--readbuffer=0", "--shards=1", &sink.target("a", "?queue=10")]);
     let client = Client::to(proxy.address());
     let datagram = [7; 1000];
     let mut sent = 0;

@@ -169,9 +169,7 @@ mod unix {
             let proxy = Proxy::start(&[engine, "--source=127.0.0.1:0", &target(&path, ""), &well.target("well", "")]);
             let client = Client::to(proxy.address());
             client.send(b"before it is there");
-            eventually("it is dropped", || {
-                dropped_for(&proxy.snapshot().targets[0], DropReason::NoEndpoint) == 1
-            });
+            eventually("it is dropped", || dropped_for(&proxy.snapshot().targets[0], DropReason::NoEndpoint) == 1);
             let first = receiver(&path);
             eventually("it is found", || proxy.snapshot().targets[0][TargetCell::Link] == 1);
             client.send(b"one");

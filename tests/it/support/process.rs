@@ -56,10 +56,6 @@ impl Process {
         self.log.lock().unwrap().clone()
     }
 
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends a signal by its name, as `kill` knows it.
     #[cfg(unix)]
     #[track_caller]
