@@ -27,7 +27,7 @@ Exit codes: 0 drained and done, 1 the system refused something, 2 wrong usage, 7
 
 /// Receives every StatsD/DogStatsD datagram once and sends it to every target.
 #[derive(Debug, Parser)]
-#[command(name = "udp-proxy", version, long_version = LONG_VERSION, after_help = EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(name = "udp-proxy", version, long_version = LONG_VERSION, after_help = EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
     /// What to run instead of the proxy.
     #[command(subcommand)]

@@ -221,10 +221,10 @@ fn verdict(screen: &mut Screen, books: &Snapshot, sinks: &[(&str, Sink); 2], gen
     let cpu: u64 = books.shards.iter().map(|shard| shard[ShardCell::CpuNanos]).sum();
     let accounted = books.balanced() && received + kernel_drops == generated;
     let whole = received == generated && sinks.iter().all(|(_, sink)| sink.received() == generated);
-    let balance = if books.balanced() { ("they balance", Mood::Good) } else { ("they do not balance", Mood::Bad) };
+    let balance = if books.balanced() { ("balanced", Mood::Good) } else { ("not balanced", Mood::Bad) };
     println!();
     println!(
-        "books    received {} × {} targets = sent {} + queued {} + discarded {} + dropped {}: {}",
+        "books    received {} × {} = sent {} + queued {} + discarded {} + dropped {}: {}",
         grouped(received),
         books.targets.len(),
         grouped(books.over_targets(TargetCell::Sent)),

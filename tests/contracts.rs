@@ -1,0 +1,134 @@
+//! Promises that tie documents to the program. `UPDATE_DOCS=1 cargo test --test contracts` writes what is
+//! generated anew.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use clap::CommandFactory;
+use udp_proxy::cli::Cli;
+use udp_proxy::stats::reason::DropReason;
+use udp_proxy::stats::table;
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Compares a generated document with the one in the tree, or writes it.
+#[track_caller]
+fn generated(path: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(file, text).unwrap();
+        return;
+    }
+    let found = read(path).replace("\r\n", "\n");
+    let first = found.lines().zip(text.lines()).find(|(a, b)| a != b);
+    assert!(found == text, "{path} is not what the program says (first difference: {first:?}): UPDATE_DOCS=1 cargo test --test contracts");
+}
+
+#[test]
+fn the_metrics_page_is_made_from_the_table() {
+    generated("docs/metrics.md", &table::markdown());
+}
+
+#[test]
+fn the_flags_page_is_made_from_the_command_line() {
+    let mut text = String::from(
+        "# Flags\n\nMade from the program's own definitions; a test compares. Lists are separated by spaces or commas.\n\n",
+    );
+    let mut cli = Cli::command().term_width(100);
+    text.push_str("| flag | environment | default | meaning |\n|---|---|---|---|\n");
+    for argument in cli.get_arguments().filter(|a| a.get_env().is_some()) {
+        let value = match argument.get_value_names() {
+            Some([name]) if argument.get_action().takes_values() => format!(" {name}"),
+            _ => String::new(),
+        };
+        let default = argument.get_default_values().iter().map(|v| format!("`{}`", v.to_string_lossy()));
+        text.push_str(&format!(
+            "| `--{}{value}` | `{}` | {} | {} |\n",
+            argument.get_long().unwrap(),
+            argument.get_env().unwrap().to_string_lossy(),
+            default.collect::<Vec<_>>().join(" "),
+            argument.get_help().unwrap().to_string().replace('|', "\\|"),
+        ));
+    }
+    text.push_str("\n## The whole help\n\n```text\n");
+    let help = cli.render_long_help().to_string();
+    for line in help.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push_str("```\n");
+    generated("docs/flags.md", &text);
+}
+
+/// The words in `text` that look like flags of the proxy.
+fn flags_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    let flags = words.filter(|word| word.starts_with("--") && word.len() > 3 && !word[2..].starts_with('-'));
+    flags.map(|word| word.trim_end_matches('-').to_owned()).collect()
+}
+
+/// Every long flag of the program and its subcommands.
+fn known_flags() -> BTreeSet<String> {
+    let cli = Cli::command();
+    let all = std::iter::once(&cli).chain(cli.get_subcommands());
+    let longs = all.flat_map(|command| command.get_arguments()).filter_map(|argument| argument.get_long());
+    longs.map(|long| format!("--{long}")).collect()
+}
+
+#[test]
+fn the_readme_names_every_flag_of_the_proxy_and_no_other() {
+    let readme = read("README.md");
+    let named = flags_in(&readme);
+    let cli = Cli::command();
+    for argument in cli.get_arguments().filter(|a| a.get_env().is_some()) {
+        let flag = format!("--{}", argument.get_long().unwrap());
+        assert!(named.contains(&flag), "README.md does not tell of {flag}");
+    }
+    // What belongs to cargo, docker, helm and kubectl.
+    let foreign = ["--release", "--help", "--version", "--rm", "--set", "--create-namespace", "--namespace", "--network"];
+    let known = known_flags();
+    for flag in named.iter().filter(|flag| !foreign.contains(&flag.as_str())) {
+        assert!(known.contains(flag), "README.md tells of {flag}, which the program does not have");
+    }
+}
+
+#[test]
+fn the_readme_names_every_drop_reason_and_exit_code() {
+    let readme = read("README.md");
+    for reason in DropReason::ALL {
+        assert!(readme.contains(&format!("`{}`", reason.name())), "README.md does not tell of {}", reason.name());
+    }
+    for code in ["| 0 |", "| 1 |", "| 2 |", "| 70 |"] {
+        assert!(readme.contains(code), "README.md does not tell of exit code {code}");
+    }
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|e| e == "md")).chain([root.join("README.md")]);
+    let mut links = 0;
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            if link.is_empty() || link.contains("://") {
+                continue;
+            }
+            links += 1;
+            assert!(page.parent().unwrap().join(link).exists(), "{}: {link} leads nowhere", page.display());
+        }
+    }
+    assert!(links > 5, "only {links} links were found: the scan is broken");
+}
+
+#[test]
+fn the_scan_for_flags_can_fail() {
+    let found = flags_in("use --source :1 or `--no-such-flag`; a -- dash and a --- rule are none");
+    assert_eq!(found, ["--no-such-flag".to_owned(), "--source".to_owned()].into());
+    assert!(!known_flags().contains("--no-such-flag"));
+}
