@@ -114,6 +114,12 @@ fn one_line(error: &clap::Error) -> String {
 pub enum Command {
     /// Show the main job in ten seconds: generator, proxy and two sinks in this process.
     Demo(Demo),
+    /// Send numbered datagrams from many sources, paced or flat out.
+    Load(Load),
+    /// Count and check what arrives: lost, duplicated, reordered, how late.
+    Sink(Sink),
+    /// Send probe lines to a running proxy and prove that they went to every target.
+    Check(Check),
     /// Ask a running proxy whether it is ready (or live); for images without a shell.
     Healthcheck(Healthcheck),
 }
@@ -299,5 +305,83 @@ pub struct Healthcheck {
     pub live: bool,
     /// Give up after this long.
     #[arg(long, value_name = "TIME", default_value = "2s")]
+    pub timeout: String,
+}
+
+/// `load`.
+#[derive(Clone, Debug, Args)]
+pub struct Load {
+    /// Where to send: host:port or unixgram:///path.
+    #[arg(long, value_name = "ADDRESS")]
+    pub target: String,
+    /// Datagrams a second: a number such as 100k, or max.
+    #[arg(long, value_name = "RATE", default_value = "10k")]
+    pub rate: String,
+    /// How long to send.
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub duration: String,
+    /// Stop after this many datagrams.
+    #[arg(long, value_name = "COUNT")]
+    pub count: Option<String>,
+    /// Bytes of a datagram: one size, or a range such as 30..150.
+    #[arg(long, value_name = "SIZE", default_value = "30..150")]
+    pub size: String,
+    /// Sources: sockets that send in turn.
+    #[arg(long, value_name = "COUNT", default_value = "16")]
+    pub flows: String,
+    /// statsd (numbered gauge lines) or raw (bytes that are no text).
+    #[arg(long, value_name = "FORMAT", default_value = "statsd")]
+    pub format: String,
+    /// The same seed gives the same sizes.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// Datagrams that one source sends at a time [default: by the rate, 1 to 64].
+    #[arg(long, value_name = "COUNT")]
+    pub burst: Option<String>,
+    /// One JSON document at the end instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sink`.
+#[derive(Clone, Debug, Args)]
+pub struct Sink {
+    /// Where to receive, as --source of the proxy; may repeat.
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub source: Vec<String>,
+    /// End after this long [default: at Ctrl-C].
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
+    /// End when nothing has come for this long, once something has.
+    #[arg(long, value_name = "TIME")]
+    pub idle: Option<String>,
+    /// End when this many numbered datagrams have arrived; exit code 1 if they have not by the end.
+    #[arg(long, value_name = "COUNT")]
+    pub expect: Option<String>,
+    /// Receive buffer to ask of the kernel.
+    #[arg(long, value_name = "SIZE", default_value = "8MiB")]
+    pub readbuffer: String,
+    /// Wait this long after each batch: a slow receiver, to see what one does.
+    #[arg(long, value_name = "TIME", default_value = "0")]
+    pub delay: String,
+    /// One JSON document at the end instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `check`.
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// The proxy's admin address: IP:PORT, host:PORT, :PORT or unix:///path.
+    #[arg(long, env = "UDP_PROXY_ADMIN", hide_env = true, value_name = "ADDRESS", default_value = DEFAULT_ADMIN)]
+    pub admin: String,
+    /// Where to send the probe lines [default: the first listener that /status names, at the admin's host].
+    #[arg(long, value_name = "ADDRESS")]
+    pub source: Option<String>,
+    /// Probe lines to send.
+    #[arg(long, value_name = "COUNT", default_value = "100")]
+    pub count: String,
+    /// Give up after this long.
+    #[arg(long, value_name = "TIME", default_value = "5s")]
     pub timeout: String,
 }

@@ -17,6 +17,9 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         None => app::main(&cli.proxy),
         Some(Command::Demo(args)) => tools::demo::main(&args),
+        Some(Command::Load(args)) => tools::load::main(&args),
+        Some(Command::Sink(args)) => tools::sink::main(&args),
+        Some(Command::Check(args)) => tools::check::main(&args),
         Some(Command::Healthcheck(args)) => tools::healthcheck::main(&args),
     };
     match ended {

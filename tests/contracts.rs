@@ -25,7 +25,10 @@ fn generated(path: &str, text: &str) {
     }
     let found = read(path).replace("\r\n", "\n");
     let first = found.lines().zip(text.lines()).find(|(a, b)| a != b);
-    assert!(found == text, "{path} is not what the program says (first difference: {first:?}): UPDATE_DOCS=1 cargo test --test contracts");
+    assert!(
+        found == text,
+        "{path} is not what the program says (first difference: {first:?}): UPDATE_DOCS=1 cargo test --test contracts"
+    );
 }
 
 #[test]
@@ -89,7 +92,8 @@ fn the_readme_names_every_flag_of_the_proxy_and_no_other() {
         assert!(named.contains(&flag), "README.md does not tell of {flag}");
     }
     // What belongs to cargo, docker, helm and kubectl.
-    let foreign = ["--release", "--help", "--version", "--rm", "--set", "--create-namespace", "--namespace", "--network"];
+    let foreign =
+        ["--release", "--help", "--version", "--rm", "--set", "--create-namespace", "--namespace", "--network"];
     let known = known_flags();
     for flag in named.iter().filter(|flag| !foreign.contains(&flag.as_str())) {
         assert!(known.contains(flag), "README.md tells of {flag}, which the program does not have");

@@ -97,6 +97,10 @@ pub struct Sent {
 pub trait Sender {
     /// Sends `datagrams` (at most [`BATCH`]) in order without waiting, as far as the kernel takes them.
     fn send(&mut self, datagrams: &[IoSlice<'_>]) -> Sent;
+
+    /// Makes each datagram a message of its own from now on, as if a client sent it. What arrives is the
+    /// same; what it costs the kernel is not.
+    fn one_by_one(&mut self) {}
 }
 
 /// An [`Io`] over the system's own sockets.

@@ -96,7 +96,7 @@ async fn show(
     interrupt: &Shutdown,
 ) {
     let began = Instant::now();
-    let mut ticks = tokio::time::interval(Duration::from_millis(if screen.is_live() { 100 } else { 1000 }));
+    let mut ticks = tokio::time::interval(screen.pause());
     ticks.tick().await;
     if !screen.is_live() {
         println!("{}", title(state, Duration::ZERO));

@@ -1,6 +1,7 @@
 //! What the tools draw on a terminal: numbers for people, aligned tables, colour only where it is wanted.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 /// `1234567` as `1,234,567`.
 pub fn grouped(n: u64) -> String {
@@ -57,6 +58,7 @@ impl Cell {
 pub struct Screen {
     live: bool,
     colour: bool,
+    silent: bool,
     /// Lines that the next drawing replaces.
     drawn: usize,
 }
@@ -66,7 +68,17 @@ impl Screen {
     pub fn stdout() -> Self {
         let live = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let colour = live && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { live, colour, drawn: 0 }
+        Self { live, colour, silent: false, drawn: 0 }
+    }
+
+    /// Nothing at all: for tools that end with one JSON document.
+    pub fn silent() -> Self {
+        Self { live: false, colour: false, silent: true, drawn: 0 }
+    }
+
+    /// How long a drawing should stand before the next: in place often, line by line once a second.
+    pub fn pause(&self) -> Duration {
+        Duration::from_millis(if self.live { 100 } else { 1000 })
     }
 
     /// Whether drawings replace each other.
@@ -76,6 +88,9 @@ impl Screen {
 
     /// Shows `lines` in place of those shown last. A reader that went away is no error of the tool.
     pub fn draw(&mut self, lines: &[String]) {
+        if self.silent {
+            return;
+        }
         let mut text = String::new();
         if self.live && self.drawn > 0 {
             text.push_str(&format!("\x1b[{}A\x1b[J", self.drawn));
@@ -87,6 +102,15 @@ impl Screen {
         self.drawn = lines.len();
         let mut stdout = io::stdout().lock();
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    }
+
+    /// Shows how it goes: `lines` in place on a terminal, else `plain` as one line more.
+    pub fn progress(&mut self, lines: &[String], plain: &str) {
+        if self.live {
+            self.draw(lines);
+        } else {
+            self.draw(&[plain.to_owned()]);
+        }
     }
 
     /// Leaves what was drawn standing: the next drawing goes below.
@@ -139,7 +163,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let screen = Screen { live: false, colour: false, drawn: 0 };
+        let screen = Screen { live: false, colour: false, silent: false, drawn: 0 };
         let rows = [vec![Cell::plain("a"), Cell::worry(1_000_000)], vec![Cell::plain("longer name"), Cell::worry(0)]];
         let lines = screen.table(&["target", "sent"], &rows);
         assert_eq!(lines, ["  target            sent", "  a            1,000,000", "  longer name          0"]);

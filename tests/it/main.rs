@@ -9,3 +9,4 @@ mod names;
 mod shutdown;
 mod support;
 mod targets;
+mod tools;

@@ -57,6 +57,10 @@ impl Sender for BatchSender {
         }
         Sent { accepted, error: None }
     }
+
+    fn one_by_one(&mut self) {
+        self.segment_limit = 0;
+    }
 }
 
 fn refuses_runs(error: &io::Error) -> bool {

@@ -1,0 +1,167 @@
+//! `load`, `sink` and `check` as processes, against each other and against the real proxy.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::support::process::{command, run};
+use crate::support::{Proxy, Sink};
+
+/// A running sink, with its address.
+struct Running {
+    child: Child,
+    stdout: BufReader<std::process::ChildStdout>,
+    address: SocketAddr,
+}
+
+impl Running {
+    /// Starts a sink; its first line says where it receives.
+    fn start(words: &[&str]) -> Self {
+        let mut command = command(&[&["sink", "--source=127.0.0.1:0", "--duration=60s"], words].concat());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address = line.strip_prefix("receiving at ").and_then(|rest| rest.split(' ').next());
+        let address = address.unwrap_or_else(|| panic!("{line}")).parse().unwrap();
+        Self { child, stdout, address }
+    }
+
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+fn load(to: SocketAddr, words: &[&str]) -> Value {
+    let target = format!("--target={to}");
+    let output = run(&[&["load", &target, "--json", "--duration=60s"], words].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn what_load_sends_sink_counts() {
+    for format in ["--format=statsd", "--format=raw"] {
+        let sink = Running::start(&["--expect=5000"]);
+        let sent = load(sink.address, &["--count=5000", "--rate=20k", "--flows=5", format]);
+        assert_eq!((sent["sent"].as_u64(), sent["errors"].as_u64()), (Some(5000), Some(0)));
+        let (code, text) = sink.end();
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("5,000") && text.contains("one-way latency"), "{text}");
+    }
+}
+
+#[test]
+fn a_sink_that_does_not_get_what_it_expects_says_so() {
+    let sink = Running::start(&["--expect=101", "--idle=100ms"]);
+    load(sink.address, &["--count=100", "--rate=10k"]);
+    let (code, text) = sink.end();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("100 of 101 arrived"), "{text}");
+}
+
+#[test]
+fn lines_are_accounted_for_through_a_packing_proxy() {
+    let (plain, packed) = (Running::start(&["--expect=20000"]), Running::start(&["--expect=20000"]));
+    let targets = [format!("--target=a={}", plain.address), format!("--target=b={}?pack=mtu", packed.address)];
+    let proxy = Proxy::start(&["--source=127.0.0.1:0", "--readbuffer=8MiB", &targets[0], &targets[1]]);
+    let sent = load(proxy.address(), &["--count=20000", "--rate=20k", "--size=20..200", "--flows=3"]);
+    assert_eq!(sent["sent"], 20_000);
+    for sink in [plain, packed] {
+        let (code, text) = sink.end();
+        assert_eq!(code, Some(0), "{text}");
+    }
+    assert_eq!(proxy.stop().received(), 20_000);
+}
+
+#[test]
+fn check_proves_the_way_to_every_target() {
+    let sinks = [Sink::new(), Sink::new()];
+    let targets = [sinks[0].target("a", ""), sinks[1].target("b", "")];
+    let proxy = Proxy::start(&["--source=127.0.0.1:0", "--admin=127.0.0.1:0", &targets[0], &targets[1]]);
+    let admin = format!("--admin={}", proxy.admin.as_ref().unwrap());
+    let output = run(&["check", &admin, "--count=120"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("a: ok, 120 sent") && text.contains("b: ok, 120 sent"), "{text}");
+    for sink in &sinks {
+        assert!(sink.take(120).iter().all(|line| line == b"udp_proxy.check:0|c"));
+    }
+    proxy.stop();
+    let output = run(&["check", &admin, "--timeout=1s"]);
+    assert_eq!(output.status.code(), Some(1), "nobody there");
+}
+
+#[test]
+fn check_tells_of_a_target_that_loses() {
+    let sink = Sink::new();
+    let proxy = Proxy::start(&[
+        "--source=127.0.0.1:0",
+        "--admin=127.0.0.1:0",
+        "--target=nowhere=does-not-exist.invalid:1",
+        &sink.target("a", ""),
+    ]);
+    let output = run(&["check", &format!("--admin={}", proxy.admin.as_ref().unwrap()), "--count=10"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("nowhere: 10 dropped") && text.contains("a: ok, 10 sent"), "{text}");
+    proxy.stop();
+}
+
+#[test]
+fn a_slow_sink_shows_what_a_full_buffer_does() {
+    if !cfg!(target_os = "linux") {
+        println!("skip: only Linux counts the kernel drops of a socket");
+        return;
+    }
+    let sink = Running::start(&["--idle=300ms", "--delay=20ms", "--readbuffer=0"]);
+    let address = sink.address;
+    load(address, &["--count=60000", "--rate=max", "--size=1400"]);
+    let (_, text) = sink.end();
+    let last = text.lines().rev().find(|line| line.contains(',') && !line.contains("µs")).unwrap_or_default();
+    let drops = last.split_whitespace().last().unwrap_or("0").replace(',', "");
+    assert!(drops.parse::<u64>().is_ok_and(|drops| drops > 0), "{text}");
+}
+
+#[test]
+fn load_to_a_closed_port_counts_the_refusals() {
+    let held = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    held.connect("127.0.0.1:9").unwrap();
+    let target = format!("--target={}", held.local_addr().unwrap());
+    let output = run(&["load", &target, "--json", "--count=100", "--rate=10k"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(report["errors"].as_u64().is_some_and(|errors| errors > 0), "{report}");
+    assert_eq!(report["sent"], 100, "each one is sent all the same");
+}
+
+#[test]
+fn wrong_words_are_refused_in_one_line() {
+    for (words, part) in [
+        (vec!["load"], "--target"),
+        (vec!["load", "--target=x"], "no port"),
+        (vec!["load", "--target=127.0.0.1:9", "--rate=fast"], "--rate"),
+        (vec!["load", "--target=127.0.0.1:9", "--size=150..30"], "smaller size first"),
+        (vec!["load", "--target=127.0.0.1:9", "--size=0"], "--size"),
+        (vec!["load", "--target=127.0.0.1:9", "--flows=0"], "--flows"),
+        (vec!["load", "--target=127.0.0.1:9", "--format=json"], "--format"),
+        (vec!["load", "--target=127.0.0.1:9", "--duration=10"], "--duration"),
+        (vec!["load", "--target=127.0.0.1:9", "--seed=x"], "--seed"),
+        (vec!["sink"], "--source"),
+        (vec!["sink", "--source=here"], "--source"),
+        (vec!["sink", "--source=127.0.0.1:0", "--idle=1"], "--idle"),
+        (vec!["sink", "--source=127.0.0.1:0", "--expect=all"], "--expect"),
+        (vec!["check", "--count=0"], "--count"),
+        (vec!["check", "--admin=unix://x"], "--admin"),
+        (vec!["check", "--source=x"], "--source"),
+    ] {
+        let output = run(&words);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {text}");
+        assert!(text.lines().count() == 1 && text.contains(part), "{words:?}: {text}");
+    }
+}
