@@ -26,6 +26,9 @@ const FAIR: usize = 8;
 /// After a listener has left the kernel's choice, a datagram may still be on its way from the look-up to the
 /// queue: "empty" counts only when it holds this long.
 const SETTLE: Duration = Duration::from_millis(20);
+/// So long a draining listener is read at least, whatever the drain timeout: that one is for queues. What a
+/// listener that left still holds is read in far less; this ends the reading of one that could not leave.
+const READ: Duration = Duration::from_secs(2);
 
 /// What a shard is made of, besides its sockets.
 #[derive(Debug)]
@@ -73,6 +76,8 @@ struct Listener<R> {
 struct Drain {
     /// Listeners are believed empty from here on, unless something arrives.
     settled: Instant,
+    /// Listeners are given up here.
+    read: Instant,
     /// Queues are given up here.
     deadline: Instant,
 }
@@ -145,9 +150,10 @@ impl<I: Io> Shard<I> {
             return Duration::ZERO;
         }
         let due = self.targets.iter().filter_map(Target::due).min();
-        let drain = self.draining.map(|drain| drain.settled.min(drain.deadline));
-        let Some(due) = due.into_iter().chain(drain).min() else { return IDLE };
-        due.saturating_duration_since(self.io.now()).clamp(Duration::from_millis(1), IDLE)
+        let now = self.io.now();
+        let drain = self.draining.iter().flat_map(|drain| [drain.settled, drain.deadline]);
+        let Some(due) = due.into_iter().chain(drain.filter(|at| *at > now)).min() else { return IDLE };
+        due.saturating_duration_since(now).clamp(Duration::from_millis(1), IDLE)
     }
 
     fn follow_endpoints(&mut self) {
@@ -171,7 +177,8 @@ impl<I: Io> Shard<I> {
             }
             self.readable = all(self.listeners.len());
             let now = self.io.now();
-            self.draining = Some(Drain { settled: now + SETTLE, deadline: now + self.setup.drain_timeout });
+            let deadline = now + self.setup.drain_timeout;
+            self.draining = Some(Drain { settled: now + SETTLE, read: deadline.max(now + READ), deadline });
         }
     }
 
@@ -253,7 +260,7 @@ impl<I: Io> Shard<I> {
             drain.settled = now + SETTLE;
         }
         let drain = *drain;
-        if now < drain.deadline && (self.readable != 0 || now < drain.settled) {
+        if now < drain.read && (self.readable != 0 || now < drain.settled) {
             // Read again even without an event: "empty" must be seen, not assumed.
             self.readable = all(self.listeners.len());
             std::thread::yield_now();

@@ -235,7 +235,7 @@ impl<S: Sender> Route<S> {
                     self.block_until_writable(io);
                     return done;
                 }
-                (Refusal::NoBuffers, _) => match self.pause(io.now()) {
+                (Refusal::NoBuffers, _) => match self.pause(io, done > 0) {
                     true => return done,
                     false => DropReason::NoBuffers,
                 },
@@ -331,13 +331,16 @@ impl<S: Sender> Route<S> {
         };
     }
 
-    /// Tries again after a pause; false when that was done often enough.
-    fn pause(&mut self, now: Instant) -> bool {
+    /// Tries again after a pause; false when that was done often enough for the datagram that is first now
+    /// (`fresh`: it has only just become the first).
+    fn pause<I: Io<Sender = S>>(&mut self, io: &mut I, fresh: bool) -> bool {
         let tries = match self.blocked {
-            Blocked::Until { tries, .. } => tries + 1,
+            Blocked::Until { tries, .. } if !fresh => tries + 1,
             _ => 0,
         };
-        let again = now + NO_BUFFERS_PAUSE;
+        // A watch that stood would make the next one fail.
+        self.unblock(io);
+        let again = io.now() + NO_BUFFERS_PAUSE;
         self.blocked = Blocked::Until { again, tries: if tries < NO_BUFFERS_TRIES { tries } else { 0 } };
         tries < NO_BUFFERS_TRIES
     }
