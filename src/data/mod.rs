@@ -5,7 +5,9 @@
 
 pub mod batch;
 pub mod fanout;
+mod packing;
 pub mod queue;
+mod route;
 pub mod shard;
 pub mod table;
 pub mod target;

@@ -180,9 +180,7 @@ impl Outlet {
 
     fn refusal(&mut self, length: usize) -> Option<io::Error> {
         let Self { mood, said, choose, .. } = self;
-        let (counter, error): (&mut u64, io::Error) = if std::mem::take(&mut self.echo) {
-            (&mut said.refused, ErrorKind::ConnectionRefused.into())
-        } else if choose.chance(mood.refused) {
+        let (counter, error): (&mut u64, io::Error) = if std::mem::take(&mut self.echo) || choose.chance(mood.refused) {
             (&mut said.refused, ErrorKind::ConnectionRefused.into())
         } else if length > mood.narrow {
             (&mut said.too_long, too_long())
