@@ -1,0 +1,196 @@
+"""Measures relays against each other: real processes on loopback, rounds interleaved, medians and spread.
+
+    bench.py MODE RESULTS     MODE: smoke, goals, full; RESULTS: a file of JSON lines that is written anew
+
+Each measurement starts a relay, sinks and a generator, and takes from the kernel what the relay's threads have
+used (/proc/PID/task/*/schedstat, user and system): CPU per received datagram. What is delivered is counted by the
+sinks. The generator sends as clients do, each datagram by itself; what that costs is not the relay's.
+"""
+import json, os, socket, statistics, subprocess, sys, tempfile, time
+from pathlib import Path
+
+import peers
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+PROXY = TARGET / "release/udp-proxy"
+BASELINES = Path(os.environ["BASELINES"])
+
+
+def free_ports(count):
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads, also of those that ended (utime and stime), as finely as it is told."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            total += int(open(f"/proc/{pid}/task/{task}/schedstat").read().split()[0])
+        except FileNotFoundError:
+            pass
+    return total / 1e9
+
+
+def peak_kib(pid):
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1])
+    return 0
+
+
+class Relay:
+    """A running relay and all its processes."""
+
+    def __init__(self, command, port, folder):
+        self.log = open(folder / "relay.log", "w")
+        self.process = subprocess.Popen([str(word) for word in command], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, cwd=folder)
+        deadline = time.monotonic() + 15
+        while not listens(port):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"{command[0]} does not listen: {(folder / 'relay.log').read_text()[-400:]}")
+            time.sleep(0.01)
+
+    def cpu(self):
+        return cpu_seconds(self.process.pid)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+def listens(port):
+    wanted = f":{port:04X}"
+    return any(line.split()[1].endswith(wanted) for name in ("udp", "udp6") for line in open(f"/proc/net/{name}").readlines()[1:])
+
+
+def measure(name, work):
+    """One measurement: what the relay used, what arrived."""
+    listen, *sinks = free_ports(1 + work["targets"])
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        dead = work.get("dead", 0)
+        meter = subprocess.Popen([BASELINES / "meter", *map(str, sinks[: len(sinks) - dead])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert meter.stdout.readline() == "ready\n"
+        relay = None
+        try:
+            relay = Relay(peers.command(name, listen, sinks, folder, PROXY, BASELINES), listen, folder)
+            memory_before = peak_kib(relay.process.pid)
+            load = [PROXY, "load", "--target", f"127.0.0.1:{listen}", "--json", "--rate", work["rate"], "--size", work["size"],
+                    "--flows", str(work["flows"]), "--duration", f"{int(work['seconds'] * 1000)}ms"]
+            if work.get("burst"):
+                load += ["--burst", str(work["burst"])]
+            before = relay.cpu()
+            sent = json.loads(subprocess.run(list(map(str, load)), capture_output=True, text=True, check=False).stdout)
+            time.sleep(0.3)
+            used, peak = relay.cpu() - before, peak_kib(relay.process.pid)
+            report, _ = meter.communicate(timeout=20)
+        finally:
+            if relay:
+                relay.stop()
+            if meter.poll() is None:
+                meter.kill()
+                meter.wait()
+    ports = json.loads(report)
+    shares = [port["lines"] / max(sent["sent"], 1) for port in ports]
+    # What the relay received cannot be asked of every peer: CPU is given for each datagram sent to it, and means
+    # something only where (nearly) all were delivered.
+    return {
+        "name": name, **{k: v for k, v in work.items() if k != "seconds"}, "sent": sent["sent"], "rate_achieved": sent["rate"],
+        "delivered": min(shares) if name != "discard" else None, "cpu_us": used / max(sent["sent"], 1) * 1e6, "cpu_share": used / max(sent["seconds"], 1e-9),
+        "memory_rest_kib": memory_before, "memory_kib": peak, "p50_us": statistics.median(p["p50_us"] for p in ports), "p99_us": max(p["p99_us"] for p in ports),
+    }
+
+
+def work(**changes):
+    return {"rate": "100k", "size": "64", "flows": 16, "targets": 2, "burst": 32, "seconds": 2.0, **changes}
+
+
+EQUAL, MIXED, LARGE = "64", "30..150", "1400"
+
+
+def rows(mode, available):
+    """(label, work, names) of what is measured in one round."""
+    relays = [p for p in available if p not in ("discard", "direct")]
+    passing = [p for p in relays if "pack" not in p]
+    if mode == "smoke":
+        small = work(seconds=1.0)
+        return [
+            ("equal", small, ["udp-proxy", "floor", "naive", "replaced"]),
+            ("mixed", {**small, "size": MIXED}, ["udp-proxy", "floor-plain", "naive"]),
+            ("packed", {**small, "size": MIXED}, ["udp-proxy-pack", "floor-pack", "naive", "discard"]),
+        ]
+    if mode == "goals":
+        return [
+            ("equal", work(), passing),
+            ("mixed", work(size=MIXED), passing),
+            ("packed", work(size=MIXED), ["udp-proxy-pack", "udp-proxy-linger", "floor-pack", "discard", *[p for p in passing if p not in ("udp-proxy", "floor", "floor-plain")]]),
+            ("equal 8 targets", work(targets=8), ["udp-proxy", "floor"]),
+            ("mixed 8 targets", work(targets=8, size=MIXED), ["udp-proxy", "floor"]),
+            ("64 targets", work(targets=64, rate="20k", seconds=2.0), ["udp-proxy"]),
+            ("64 targets, 2 dead", work(targets=64, dead=2, rate="20k", seconds=2.0), ["udp-proxy"]),
+            ("latency 1k/s", work(rate="1k", burst=1, seconds=2.0), ["direct", *passing]),
+            ("latency 30k/s", work(rate="30k", burst=9, seconds=2.0), ["direct", *passing]),
+        ]
+    return [
+        (f"{size} {rate} {targets} targets {flows} flows", work(size=size, rate=rate, targets=targets, flows=flows, seconds=1.5), [*relays, "discard"])
+        for size in (EQUAL, MIXED, LARGE) for rate in ("30k", "100k", "max") for targets in (2, 8) for flows in (1, 64)
+    ]
+
+
+def loss_free(name, flows, out):
+    """The highest rate, in steps of a quarter, at which a relay delivers everything three times in a row."""
+    best = 0
+    for step in range(30):
+        rate = int(20_000 * 1.25**step)
+        lost = False
+        for _ in range(3):
+            result = measure(name, work(rate=str(rate), flows=flows, size=EQUAL if "pack" not in name else MIXED, seconds=0.8))
+            if result["rate_achieved"] < rate * 0.9:
+                out({"row": f"zero loss {flows} flows", "name": name, "rate": best, "limited_by": "generator"})
+                return
+            lost |= result["delivered"] < 1
+        if lost:
+            break
+        best = rate
+    out({"row": f"zero loss {flows} flows", "name": name, "rate": best, "limited_by": "loss"})
+
+
+def main():
+    mode, results = sys.argv[1], Path(sys.argv[2])
+    rounds = int(os.environ.get("ROUNDS", {"smoke": 3, "goals": 5, "full": 3}[mode]))
+    available = peers.available()
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("w") as file:
+        def out(result):
+            file.write(json.dumps(result) + "\n")
+            file.flush()
+        for number in range(rounds):
+            for label, task, names in rows(mode, available):
+                # Each round in another order, so that nobody always comes first.
+                for name in names[number % len(names):] + names[: number % len(names)]:
+                    try:
+                        out({"row": label, "round": number, **measure(name, task)})
+                    except (RuntimeError, json.JSONDecodeError, subprocess.TimeoutExpired) as error:
+                        print(f"skip {label} {name}: {str(error)[:200]}", flush=True)
+                print(f"round {number + 1} of {rounds}: {label}", flush=True)
+        if mode != "smoke":
+            for flows in (1, 64):
+                for name in [p for p in available if p not in ("discard", "direct", "floor-plain", "udp-proxy-linger")]:
+                    loss_free(name, flows, out)
+                    print(f"zero loss, {flows} flows: {name}", flush=True)
+
+
+main()

@@ -1,0 +1,87 @@
+"""How each relay is started. Every one relays 127.0.0.1:LISTEN to 127.0.0.1:PORT for each of the sinks."""
+import os, shutil
+from pathlib import Path
+
+PEERS = Path(os.environ["PEERS"])
+
+
+def rsyslog(listen, sinks, folder):
+    actions = "\n".join(f'  action(type="omfwd" target="127.0.0.1" port="{port}" protocol="udp" template="asis")' for port in sinks)
+    (folder / "rsyslog.conf").write_text(f"""
+global(workDirectory="{folder}" maxMessageSize="64k")
+module(load="imudp" batchSize="128")
+template(name="asis" type="string" string="%rawmsg%")
+ruleset(name="relay" queue.type="LinkedList" queue.size="100000") {{
+{actions}
+}}
+input(type="imudp" address="127.0.0.1" port="{listen}" ruleset="relay" rcvbufSize="4m")
+""")
+    return ["rsyslogd", "-n", "-f", folder / "rsyslog.conf", "-i", folder / "pid"]
+
+
+def statsd_repeater(listen, sinks, folder):
+    hosts = ", ".join(f"{{host: '127.0.0.1', port: {port}}}" for port in sinks)
+    (folder / "config.js").write_text(f"""{{
+  servers: [{{server: './servers/udp', address: '127.0.0.1', port: {listen}}}],
+  backends: ['./backends/repeater'], mgmt_port: 0, repeater: [{hosts}], flushInterval: 10000, debug: false
+}}""")
+    return ["node", PEERS / "node_modules/statsd/stats.js", folder / "config.js"]
+
+
+def udp_replicator(listen, sinks, folder):
+    words = [PEERS / "bin/udp-replicator", f"--listen-port={listen}", "--listen-ip=127.0.0.1"]
+    return words + [f"--forward=127.0.0.1:{port}" for port in sinks]
+
+
+def udp_mirror(listen, sinks, folder):
+    words = [PEERS / "bin/udp-mirror", f"-listen-address=127.0.0.1:{listen}"]
+    return words + ["-receivers=" + ",".join(f"127.0.0.1:{port}" for port in sinks)]
+
+
+def samplicator(listen, sinks, folder):
+    return ["samplicate", "-s", "127.0.0.1", "-p", str(listen), "-b", "4194304", *[f"127.0.0.1/{port}" for port in sinks]]
+
+
+def proxy(binary, listen, sinks, options="", shards=None):
+    words = [binary, "--source", f"127.0.0.1:{listen}", "--admin", "off", "--log-level", "warn"]
+    words += [f"--target=t{i}=127.0.0.1:{port}{options}" for i, port in enumerate(sinks)]
+    return words + ([f"--shards={shards}"] if shards else [])
+
+
+def command(name, listen, sinks, folder, binary, baselines):
+    plain = [f"127.0.0.1:{listen}", *[f"127.0.0.1:{port}" for port in sinks]]
+    ours = {
+        "udp-proxy": lambda: proxy(binary, listen, sinks),
+        "udp-proxy-1": lambda: proxy(binary, listen, sinks, shards=1),
+        "udp-proxy-pack": lambda: proxy(binary, listen, sinks, "?pack=1432"),
+        "udp-proxy-linger": lambda: proxy(binary, listen, sinks, "?pack=1432&linger=5ms"),
+        "floor": lambda: [baselines / "floor", *plain],
+        "floor-plain": lambda: [baselines / "floor", *plain, "--plain"],
+        "floor-pack": lambda: [baselines / "floor", *plain, "--pack"],
+        "discard": lambda: [baselines / "discard", plain[0]],
+        "naive": lambda: [baselines / "naive", *plain],
+        "replaced": lambda: [baselines / "replaced", *plain],
+    }
+    if name in ours:
+        return ours[name]()
+    return OTHERS[name][1](listen, sinks, folder)
+
+
+# name: (what must be there, how it is started)
+OTHERS = {
+    "rsyslog": (lambda: shutil.which("rsyslogd"), rsyslog),
+    "statsd-repeater": (lambda: (PEERS / "node_modules/statsd/stats.js").exists(), statsd_repeater),
+    "udp-replicator": (lambda: (PEERS / "bin/udp-replicator").exists(), udp_replicator),
+    "udp-mirror": (lambda: (PEERS / "bin/udp-mirror").exists(), udp_mirror),
+    "samplicator": (lambda: shutil.which("samplicate"), samplicator),
+}
+
+
+def available():
+    names = ["udp-proxy", "udp-proxy-pack", "udp-proxy-linger", "floor", "floor-plain", "floor-pack", "discard", "naive", "replaced"]
+    for name, (there, _) in OTHERS.items():
+        if there():
+            names.append(name)
+        else:
+            print(f"skip {name}: it could not be installed", flush=True)
+    return names
