@@ -123,7 +123,7 @@ EQUAL, MIXED, LARGE = "64", "30..150", "1400"
 
 def rows(mode, available):
     """(label, work, names) of what is measured in one round."""
-    relays = [p for p in available if p not in ("discard", "direct")]
+    relays = [p for p in available if p != "discard"]
     passing = [p for p in relays if "pack" not in p]
     if mode == "smoke":
         small = work(seconds=1.0)
@@ -136,13 +136,13 @@ def rows(mode, available):
         return [
             ("equal", work(), passing),
             ("mixed", work(size=MIXED), passing),
-            ("packed", work(size=MIXED), ["udp-proxy-pack", "udp-proxy-linger", "floor-pack", "discard", *[p for p in passing if p not in ("udp-proxy", "floor", "floor-plain")]]),
+            ("packed", work(size=MIXED), ["udp-proxy-pack", "udp-proxy-linger", "floor-pack", "statsdproxy-mirror-pack", "discard", *[p for p in passing if p not in ("udp-proxy", "floor", "floor-plain")]]),
             ("equal 8 targets", work(targets=8), ["udp-proxy", "floor"]),
             ("mixed 8 targets", work(targets=8, size=MIXED), ["udp-proxy", "floor"]),
             ("64 targets", work(targets=64, rate="20k", seconds=2.0), ["udp-proxy"]),
             ("64 targets, 2 dead", work(targets=64, dead=2, rate="20k", seconds=2.0), ["udp-proxy"]),
-            ("latency 1k/s", work(rate="1k", burst=1, seconds=2.0), ["direct", *passing]),
-            ("latency 30k/s", work(rate="30k", burst=9, seconds=2.0), ["direct", *passing]),
+            ("latency 1k/s", work(rate="1k", burst=1, seconds=2.0), passing),
+            ("latency 30k/s", work(rate="30k", burst=9, seconds=2.0), passing),
         ]
     return [
         (f"{size} {rate} {targets} targets {flows} flows", work(size=size, rate=rate, targets=targets, flows=flows, seconds=1.5), [*relays, "discard"])
@@ -188,7 +188,7 @@ def main():
                 print(f"round {number + 1} of {rounds}: {label}", flush=True)
         if mode != "smoke":
             for flows in (1, 64):
-                for name in [p for p in available if p not in ("discard", "direct", "floor-plain", "udp-proxy-linger")]:
+                for name in [p for p in available if p not in ("discard", "floor-plain", "udp-proxy-linger")]:
                     loss_free(name, flows, out)
                     print(f"zero loss, {flows} flows: {name}", flush=True)
 

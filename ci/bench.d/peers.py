@@ -29,17 +29,29 @@ def statsd_repeater(listen, sinks, folder):
 
 
 def udp_replicator(listen, sinks, folder):
-    words = [PEERS / "bin/udp-replicator", f"--listen-port={listen}", "--listen-ip=127.0.0.1"]
+    words = [found("udp-replicator"), f"--listen-port={listen}", "--listen-ip=127.0.0.1"]
     return words + [f"--forward=127.0.0.1:{port}" for port in sinks]
 
 
 def udp_mirror(listen, sinks, folder):
-    words = [PEERS / "bin/udp-mirror", f"-listen-address=127.0.0.1:{listen}"]
+    words = [found("udp-mirror"), f"-listen-address=127.0.0.1:{listen}"]
     return words + ["-receivers=" + ",".join(f"127.0.0.1:{port}" for port in sinks)]
 
 
 def samplicator(listen, sinks, folder):
-    return ["samplicate", "-s", "127.0.0.1", "-p", str(listen), "-b", "4194304", *[f"127.0.0.1/{port}" for port in sinks]]
+    return [found("samplicate"), "-s", "127.0.0.1", "-p", str(listen), "-b", "4194304", *[f"127.0.0.1/{port}" for port in sinks]]
+
+
+def udp_fanout(listen, sinks, folder):
+    targets = ", ".join(f'"127.0.0.1:{port}"' for port in sinks)
+    (folder / "fanout.toml").write_text(f'bind_address = "127.0.0.1:{listen}"\ntargets = [{targets}]\n')
+    return [found("udp-fanout"), "-l", "error", "-c", folder / "fanout.toml"]
+
+
+def found(program):
+    """A program that the host has, or that stands in PEERS/bin."""
+    here = PEERS / "bin" / program
+    return here if here.exists() else shutil.which(program)
 
 
 def proxy(binary, listen, sinks, options="", shards=None):
@@ -61,6 +73,7 @@ def command(name, listen, sinks, folder, binary, baselines):
         "discard": lambda: [baselines / "discard", plain[0]],
         "naive": lambda: [baselines / "naive", *plain],
         "replaced": lambda: [baselines / "replaced", *plain],
+        "statsdproxy-mirror-pack": lambda: [baselines / "statsdproxy-mirror", *plain],
     }
     if name in ours:
         return ours[name]()
@@ -71,14 +84,15 @@ def command(name, listen, sinks, folder, binary, baselines):
 OTHERS = {
     "rsyslog": (lambda: shutil.which("rsyslogd"), rsyslog),
     "statsd-repeater": (lambda: (PEERS / "node_modules/statsd/stats.js").exists(), statsd_repeater),
-    "udp-replicator": (lambda: (PEERS / "bin/udp-replicator").exists(), udp_replicator),
-    "udp-mirror": (lambda: (PEERS / "bin/udp-mirror").exists(), udp_mirror),
-    "samplicator": (lambda: shutil.which("samplicate"), samplicator),
+    "udp-replicator": (lambda: found("udp-replicator"), udp_replicator),
+    "udp-mirror": (lambda: found("udp-mirror"), udp_mirror),
+    "samplicator": (lambda: found("samplicate"), samplicator),
+    "udp-fanout": (lambda: found("udp-fanout"), udp_fanout),
 }
 
 
 def available():
-    names = ["udp-proxy", "udp-proxy-pack", "udp-proxy-linger", "floor", "floor-plain", "floor-pack", "discard", "naive", "replaced"]
+    names = ["udp-proxy", "udp-proxy-pack", "udp-proxy-linger", "floor", "floor-plain", "floor-pack", "discard", "naive", "replaced", "statsdproxy-mirror-pack"]
     for name, (there, _) in OTHERS.items():
         if there():
             names.append(name)
