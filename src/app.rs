@@ -4,27 +4,26 @@
 //! before the configuration is known to work: at a handover a bound port already takes datagrams.
 //! Stop: withdraw readiness, serve on for the shutdown delay, close admin, drain the shards, sum up.
 
+mod shards;
+
 use std::io;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Instant, SystemTime};
 
 use socket2::Socket;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::cli;
 use crate::config::source::{Source, wildcard};
 use crate::config::{Config, ConfigError, Engine};
 use crate::control::{Bound, Listening, State, admin, export, log, report, resolver, signals};
-use crate::data::shard::{Setup, Shard};
 use crate::data::table::Table;
 use crate::lifecycle::{Lifecycle, Phase, Shutdown};
-use crate::stats::cells::Published;
-use crate::stats::snapshot::{ShardBooks, Snapshot};
+use crate::stats::snapshot::Snapshot;
 use crate::sys::bind::ReceiveBuffer;
-use crate::sys::{Native, Sockets, Waker, bind, fallback::Portable};
+use crate::sys::{Native, bind, fallback::Portable};
+use shards::{Context, Shards};
 
 /// Why the proxy could not start or go on: one line each, with an exit code.
 #[derive(Debug, thiserror::Error)]
@@ -216,119 +215,6 @@ impl Running {
         export::last(&self.state).await;
         Ok(())
     }
-}
-
-/// What every shard is started with.
-struct Context<'a> {
-    config: &'a Config,
-    table: &'a Table,
-    lifecycle: &'a Lifecycle,
-    epoch: Instant,
-}
-
-/// The data threads, seen from outside.
-#[derive(Debug)]
-struct Shards {
-    engine: &'static str,
-    wakers: Vec<Waker>,
-    ends: mpsc::UnboundedReceiver<(usize, Result<(), String>)>,
-}
-
-impl Shards {
-    /// Starts one thread for each of `sockets`' entries: its listeners, each with the number of its source.
-    fn start<S: Sockets>(
-        context: &Context<'_>,
-        sockets: Vec<Vec<(usize, Socket)>>,
-    ) -> Result<(Self, Vec<ShardBooks>), AppError>
-    where
-        S::Receiver: Send,
-        S::Sender: Send,
-    {
-        let count = sockets.len();
-        let (end, ends) = mpsc::unbounded_channel();
-        let mut shards = Self { engine: S::NAME, wakers: Vec::new(), ends };
-        let mut books = Vec::new();
-        for (number, sockets) in sockets.into_iter().enumerate() {
-            let published = Arc::new(Published::new(sockets.len(), context.config.targets.len()));
-            books.push(ShardBooks { published: published.clone(), sources: sockets.iter().map(|(i, _)| *i).collect() });
-            let setup = context.setup(count, published);
-            let (shard, waker) = build::<S>(sockets, setup).map_err(|cause| {
-                system(
-                    format!("shard {number}"),
-                    cause,
-                    "the process may open too few files: raise its limit (ulimit -n)",
-                )
-            })?;
-            shards.wakers.push(waker);
-            let end = end.clone();
-            let run = move || {
-                let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| shard.run()));
-                let result = match ended {
-                    Ok(Ok(())) => Ok(()),
-                    Ok(Err(error)) => Err(error.to_string()),
-                    Err(panic) => Err(panic_text(&*panic)),
-                };
-                // The receiver is gone only when the process ends anyway.
-                let _ = end.send((number, result));
-            };
-            thread::Builder::new()
-                .name(format!("shard-{number}"))
-                .spawn(run)
-                .map_err(|cause| system(format!("--shards {count}"), cause, "the process may start too few threads"))?;
-        }
-        Ok((shards, books))
-    }
-
-    fn wake(&self) {
-        self.wakers.iter().for_each(Waker::wake);
-    }
-
-    /// Waits for a shard to end that should not.
-    async fn died(&mut self) -> AppError {
-        match self.ends.recv().await {
-            Some((shard, result)) => {
-                AppError::ShardDied { shard, cause: result.err().unwrap_or_else(|| "unasked".into()) }
-            }
-            None => AppError::ShardDied { shard: 0, cause: "all shards are gone".into() },
-        }
-    }
-
-    /// Waits for all shards to end as they should.
-    async fn drained(&mut self) -> Result<(), AppError> {
-        for _ in 0..self.wakers.len() {
-            if let Some((shard, Err(cause))) = self.ends.recv().await {
-                return Err(AppError::ShardDied { shard, cause });
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Context<'_> {
-    fn setup(&self, shards: usize, published: Arc<Published>) -> Setup {
-        Setup {
-            buffer: self.config.buffer,
-            targets: self.config.targets.iter().map(|t| (t.queue.share(shards), t.pack)).collect(),
-            table: self.table.clone(),
-            lifecycle: self.lifecycle.clone(),
-            published,
-            drain_timeout: self.config.drain_timeout,
-            epoch: self.epoch,
-        }
-    }
-}
-
-fn build<S: Sockets>(sockets: Vec<(usize, Socket)>, setup: Setup) -> io::Result<(Shard<S>, Waker)> {
-    let mut io = S::open()?;
-    let waker = io.waker();
-    let receivers =
-        sockets.into_iter().enumerate().map(|(i, (_, socket))| io.adopt(i, socket)).collect::<io::Result<Vec<_>>>()?;
-    Ok((Shard::new(io, receivers, setup), waker))
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
 }
 
 /// One source with its sockets: one a shard, except a Unix socket, which only one shard can read.

@@ -7,6 +7,8 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::LONG_VERSION;
+
 const EXAMPLES: &str = "\
 Targets:
   An address is host:port or unixgram:///path. Options of one target:
@@ -36,16 +38,6 @@ pub struct Cli {
     #[command(flatten)]
     pub proxy: Proxy,
 }
-
-/// Version, commit and target, as `--version` prints them.
-pub const LONG_VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (commit ",
-    env!("UDP_PROXY_COMMIT"),
-    ", ",
-    env!("UDP_PROXY_TARGET_TRIPLE"),
-    ")"
-);
 
 /// What came of reading the command line.
 #[derive(Debug)]

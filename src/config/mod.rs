@@ -17,6 +17,16 @@ use limits::{Overflow, QueueLimits};
 use source::Source;
 use target::{Address, Target};
 
+/// Version, commit and target, as `--version` prints them.
+pub const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("UDP_PROXY_COMMIT"),
+    ", ",
+    env!("UDP_PROXY_TARGET_TRIPLE"),
+    ")"
+);
+
 /// The most targets.
 pub const MAX_TARGETS: usize = 64;
 /// The most listeners.

@@ -15,7 +15,7 @@ use crate::stats::cells::{ListenerCell, SIZE_BUCKETS, ShardCell, size_bound, siz
 use crate::stats::reason::DropReason;
 use crate::stats::snapshot::{Snapshot, dropped_for};
 use crate::stats::table::{From, HostCounter, Kind, Process, Row, TABLE};
-use crate::sys;
+use crate::sys::{host, resident_bytes};
 
 mod statsd;
 pub use statsd::Statsd;
@@ -102,7 +102,7 @@ fn collect(from: From, state: &State, snapshot: &Snapshot, add: &mut dyn FnMut(V
             }
         }
         From::Host(counter) => {
-            for (family, counters) in ["v4", "v6"].into_iter().zip(sys::host::udp_counters()) {
+            for (family, counters) in ["v4", "v6"].into_iter().zip(host::udp_counters()) {
                 let Some(counters) = counters else { continue };
                 let value = match counter {
                     HostCounter::ReceiveBufferErrors => counters.receive_buffer_errors,
@@ -124,7 +124,7 @@ fn collect_process(process: Process, state: &State, snapshot: &Snapshot, add: &m
         Process::Balanced => add(vec![], truth(snapshot.balanced())),
         Process::Targets => add(vec![], state.config.targets.len() as f64),
         Process::StartTime => add(vec![], seconds_of(state.started)),
-        Process::Resident => sys::resident_bytes().into_iter().for_each(|bytes| add(vec![], bytes as f64)),
+        Process::Resident => resident_bytes().into_iter().for_each(|bytes| add(vec![], bytes as f64)),
         Process::BuildInfo => add(vec![env!("CARGO_PKG_VERSION").into(), env!("UDP_PROXY_COMMIT").into()], 1.0),
     }
 }

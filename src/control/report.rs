@@ -39,7 +39,7 @@ pub fn started(state: &State, engine: &str, admin: Option<&str>) {
         })
         .collect();
     tracing::info!(
-        version = crate::cli::LONG_VERSION,
+        version = crate::config::LONG_VERSION,
         listeners = %listeners.join("; "),
         targets = %targets.join("; "),
         shards = config.shards,

@@ -14,7 +14,7 @@ use crate::control::{State, report, resolver};
 use crate::stats::cells::{ListenerBooks, ListenerCell, ShardCell, TargetBooks, TargetCell, dropped};
 use crate::stats::reason::DropReason;
 use crate::stats::snapshot::{Snapshot, dropped_for};
-use crate::sys;
+use crate::sys::{host, resident_bytes};
 
 /// `/healthz`: what state everything is in.
 #[derive(Debug, Serialize)]
@@ -225,7 +225,7 @@ impl Status {
             live: health::live(state, &snapshot).is_ok(),
             uptime_seconds: snapshot.at.saturating_duration_since(state.epoch).as_secs_f64(),
             started_unix_seconds: unix(state.started),
-            resident_bytes: sys::resident_bytes(),
+            resident_bytes: resident_bytes(),
             config: ConfigInForce::of(state),
             books: Totals::of(&snapshot),
             listeners: listeners(state, &snapshot),
@@ -356,7 +356,7 @@ fn shards(state: &State, snapshot: &Snapshot) -> Vec<ShardStatus> {
 }
 
 fn host_udp() -> BTreeMap<&'static str, HostUdp> {
-    let families = ["v4", "v6"].into_iter().zip(sys::host::udp_counters());
+    let families = ["v4", "v6"].into_iter().zip(host::udp_counters());
     let told = families.filter_map(|(family, counters)| {
         let c = counters?;
         let host = HostUdp {
