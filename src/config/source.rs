@@ -4,7 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::target::{options, unix_path};
+use super::target::{digits, options, unix_path};
+
+/// The mode of a Unix socket unless `?mode=` says otherwise: anyone may send.
+const MODE: u32 = 0o666;
 
 /// One address to receive on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +34,12 @@ impl Source {
         const RIGHT: &str = "give :PORT, IP:PORT, [IPV6]:PORT or unixgram:///path";
         if let Some(rest) = word.strip_prefix("unixgram://") {
             let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-            let mut mode = 0o666;
+            let mut mode = MODE;
             for option in options(query) {
                 match option? {
                     ("mode", value) => {
-                        mode = u32::from_str_radix(value, 8)
-                            .ok()
+                        mode = digits(value)
+                            .and_then(|value| u32::from_str_radix(value, 8).ok())
                             .filter(|mode| *mode <= 0o777)
                             .ok_or_else(|| format!("mode '{value}' is not an octal file mode such as 0666"))?;
                     }
@@ -56,7 +59,8 @@ impl Source {
             return Err("a UDP source has no options".into());
         }
         if let Some(port) = word.strip_prefix(':') {
-            return port.parse().map(Source::Wildcard).map_err(|_| format!("'{port}' is not a port: give 0 to 65535"));
+            let number = digits(port).and_then(|port| port.parse().ok());
+            return number.map(Source::Wildcard).ok_or_else(|| format!("'{port}' is not a port: give 0 to 65535"));
         }
         let numeric = word.replace("localhost:", "127.0.0.1:");
         numeric.parse().map(Source::Udp).map_err(|_| match word.rsplit_once(':') {
@@ -90,7 +94,8 @@ impl fmt::Display for Source {
         match self {
             Source::Udp(address) => write!(f, "{address}"),
             Source::Wildcard(port) => write!(f, ":{port}"),
-            Source::Unix { path, .. } => write!(f, "unixgram://{}", path.display()),
+            Source::Unix { path, mode: MODE } => write!(f, "unixgram://{}", path.display()),
+            Source::Unix { path, mode } => write!(f, "unixgram://{}?mode={mode:04o}", path.display()),
         }
     }
 }
@@ -121,10 +126,20 @@ mod tests {
         );
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_source_is_shown_with_the_mode_it_was_given() {
+        for word in ["unixgram:///run/dsd.socket", "unixgram:///run/dsd.socket?mode=0622"] {
+            assert_eq!(Source::parse(word).unwrap().to_string(), word);
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_named() {
         for (word, part) in [
             (":70000", "not a port"),
+            (":+8125", "not a port"),
+            ("unixgram:///run/x?mode=+666", "not an octal file mode"),
             ("host:8125", "not a name"),
             ("1.2.3.4", "no port"),
             ("tcp://1.2.3.4:1", "scheme is unknown"),

@@ -60,9 +60,9 @@ impl Address {
             return Err(format!("scheme '{scheme}' is unknown: {RIGHT}"));
         }
         let (host, port) = word.rsplit_once(':').ok_or_else(|| format!("it has no port: {RIGHT}"))?;
-        let port = match port.parse() {
-            Ok(0) | Err(_) => return Err(format!("'{port}' is not a port: give 1 to 65535")),
-            Ok(port) => port,
+        let port = match digits(port).and_then(|port| port.parse().ok()) {
+            Some(0) | None => return Err(format!("'{port}' is not a port: give 1 to 65535")),
+            Some(port) => port,
         };
         Ok(Address::Udp { host: host_part(host)?, port })
     }
@@ -176,6 +176,11 @@ pub(super) fn options(query: &str) -> impl Iterator<Item = Result<(&str, &str), 
             .filter(|(_, value)| !value.is_empty())
             .ok_or_else(|| format!("option '{pair}' has no value: write {}=…", pair.trim_end_matches('=')))
     })
+}
+
+/// The word, if it is digits only: Rust's numbers may begin with a '+', a port may not.
+pub(super) fn digits(word: &str) -> Option<&str> {
+    word.bytes().all(|byte| byte.is_ascii_digit()).then_some(word)
 }
 
 /// An absolute path that fits a socket address.

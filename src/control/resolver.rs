@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -152,7 +152,7 @@ async fn resolve(address: &Address, current: Option<&Endpoint>, lookup: &Lookup)
 pub fn own_listener<'a>(endpoint: &Endpoint, listeners: impl IntoIterator<Item = &'a Bound>) -> Option<&'a Bound> {
     listeners.into_iter().find(|listener| match (endpoint, listener) {
         (Endpoint::Udp(to), Bound::Udp { address, dual }) => {
-            let (to_ip, own_ip) = (to.ip().to_canonical(), address.ip().to_canonical());
+            let (to_ip, own_ip) = (destination(to.ip()), address.ip().to_canonical());
             let family = *dual || to_ip.is_ipv4() == own_ip.is_ipv4();
             let wildcard = family && own_ip.is_unspecified() && bind::is_local(to_ip);
             to.port() == address.port() && (to_ip == own_ip || wildcard)
@@ -160,6 +160,16 @@ pub fn own_listener<'a>(endpoint: &Endpoint, listeners: impl IntoIterator<Item =
         (Endpoint::Unix(to), Bound::Unix(listens)) => same_file(to, listens),
         _ => false,
     })
+}
+
+/// Where a datagram to `ip` goes: to the unspecified address means to this host's loopback address (ip(7)),
+/// and some name servers answer it for names that they block.
+fn destination(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
 }
 
 /// Whether two paths name one socket, however they are written.
@@ -208,6 +218,10 @@ mod tests {
             ("127.0.0.1:8126", "0.0.0.0:8125", false),
             ("198.51.100.1:8125", "0.0.0.0:8125", false),
             ("127.0.0.2:8125", "127.0.0.1:8125", false),
+            ("0.0.0.0:8125", "127.0.0.1:8125", true),
+            ("[::ffff:0.0.0.0]:8125", "127.0.0.1:8125", true),
+            ("[::]:8125", "[::1]:8125", true),
+            ("[::]:8125", "127.0.0.1:8125", false),
         ] {
             assert_eq!(own_listener(&udp(to), &bound(listens)).is_some(), own, "{to} → {listens}");
         }

@@ -115,8 +115,8 @@ impl Queue {
             self.tail = 0;
             if self.ring.len() > SMALLEST {
                 self.ring = Box::default();
-                self.entries.shrink_to(BATCH);
             }
+            self.entries.shrink_to(BATCH);
         }
         Some(entry.weight)
     }
@@ -168,5 +168,59 @@ impl Queue {
         }
         self.ring = ring;
         self.tail = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Weight = Weight { datagrams: 1, lines: 0 };
+
+    fn queue(datagrams: usize, bytes: usize) -> Queue {
+        Queue::new(QueueLimits { datagrams, bytes, overflow: Overflow::Oldest })
+    }
+
+    /// What it holds on to, whatever is in it.
+    fn memory(queue: &Queue) -> (usize, usize) {
+        (queue.ring.len(), queue.entries.capacity())
+    }
+
+    #[test]
+    fn an_empty_queue_gives_its_memory_back() {
+        // Many small ones fit the smallest ring: their entries are what is large then.
+        for size in [0, 1, 100, 65_535] {
+            let mut queue = queue(10_000, 1 << 30);
+            assert_eq!(memory(&queue), (0, 0));
+            for _ in 0..10_000.min((8 << 20) / (size + 1)) {
+                assert_eq!(queue.push(&vec![7; size], ONE), 0);
+            }
+            while queue.pop().is_some() {}
+            let (ring, entries) = memory(&queue);
+            assert!(ring <= SMALLEST && entries <= BATCH, "{size}: {ring} bytes, {entries} entries");
+        }
+    }
+
+    #[test]
+    fn the_ring_stays_within_its_bound_when_it_goes_round() {
+        let (datagrams, bytes) = (50, 100_000);
+        let mut queue = queue(datagrams, bytes);
+        let datagram = [7; 65_535];
+        for round in 0..10_000 {
+            let size = [0, 65_535, 1, 40_000, 30_000, 0, 3][round % 7];
+            let _ = queue.push(&datagram[..size], ONE);
+            assert!(queue.ring.len() <= bytes + datagrams + SLACK, "{} bytes", queue.ring.len());
+        }
+    }
+
+    #[test]
+    fn what_fits_no_bound_is_dropped_and_takes_the_rest_along_only_by_policy() {
+        let mut oldest = queue(10, 5);
+        assert_eq!(oldest.push(b"abc", ONE), 0);
+        assert_eq!(oldest.push(b"abcdef", ONE), 2, "the old one made room in vain, and the new one does not fit");
+        let mut newest = Queue::new(QueueLimits { overflow: Overflow::Newest, ..oldest.limits });
+        assert_eq!(newest.push(b"abc", ONE), 0);
+        assert_eq!(newest.push(b"abcdef", ONE), 1);
+        assert_eq!(newest.pop(), Some(ONE));
     }
 }

@@ -2,10 +2,25 @@
 
 use udp_proxy::statsd::pack::{Offer, Packer, count_lines};
 
+use super::choose::Choose;
+
 /// The lines of `datagrams`, in order; what is empty is no line.
 pub fn lines<'a>(datagrams: impl IntoIterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
     let split = datagrams.into_iter().flat_map(|datagram| datagram.split(|byte| *byte == b'\n'));
     split.filter(|line| !line.is_empty()).collect()
+}
+
+/// Chooses datagrams of lines: long and short ones, empty ones, newlines in every place.
+pub fn datagrams(choose: &mut impl Choose) -> Vec<Vec<u8>> {
+    (0..choose.below(80)).map(|_| (0..choose.below(60)).map(|_| byte(choose)).collect()).collect()
+}
+
+fn byte(choose: &mut impl Choose) -> u8 {
+    match choose.below(8) {
+        0 | 1 => b'\n',
+        2 => choose.below(256) as u8,
+        letter => b'a' + letter as u8,
+    }
 }
 
 /// Packs `datagrams` as a target does and checks what leaves; the open pack is closed after those that
