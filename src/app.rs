@@ -72,7 +72,6 @@ pub struct Running {
     shards: Shards,
     admin_task: Option<JoinHandle<()>>,
     background: Vec<JoinHandle<()>>,
-    #[cfg(unix)]
     _socket_files: Vec<bind::unix::SocketFile>,
 }
 
@@ -125,7 +124,6 @@ pub async fn start(config: Config, lookup: resolver::Lookup) -> Result<Running, 
     let own: Vec<_> = listeners.iter().map(|l| l.address.clone()).collect();
     refuse_loops(&config, &endpoints, &own)?;
     let admin_listener = config.admin.as_ref().map(|admin| bind_admin(admin, config.exclusive)).transpose()?;
-    #[cfg(unix)]
     let socket_files = bound.iter_mut().filter_map(|b| b.file.take()).collect();
 
     let table = Table::new(endpoints);
@@ -162,15 +160,7 @@ pub async fn start(config: Config, lookup: resolver::Lookup) -> Result<Running, 
 
     state.lifecycle.advance(Phase::Ready);
     report::started(&state, shards.engine, admin.as_deref());
-    Ok(Running {
-        state,
-        admin,
-        shards,
-        admin_task,
-        background,
-        #[cfg(unix)]
-        _socket_files: socket_files,
-    })
+    Ok(Running { state, admin, shards, admin_task, background, _socket_files: socket_files })
 }
 
 impl Running {
@@ -221,7 +211,6 @@ impl Running {
 struct BoundSource {
     listening: Listening,
     sockets: Vec<Socket>,
-    #[cfg(unix)]
     file: Option<bind::unix::SocketFile>,
 }
 
@@ -282,12 +271,10 @@ fn bind_source(source: &Source, config: &Config) -> Result<BoundSource, AppError
     Ok(BoundSource {
         listening: Listening { address: Bound::Udp { address, dual }, buffer, shared: in_use },
         sockets,
-        #[cfg(unix)]
         file: None,
     })
 }
 
-#[cfg(unix)]
 fn bind_unix(source: &Source, config: &Config) -> Result<BoundSource, AppError> {
     let Source::Unix { path, mode } = source else { unreachable!("only Unix sources are not UDP") };
     let refused = |cause: io::Error| {
@@ -303,11 +290,6 @@ fn bind_unix(source: &Source, config: &Config) -> Result<BoundSource, AppError> 
     let listening =
         Listening { address: Bound::Unix(path.clone()), buffer: ReceiveBuffer { asked: 0, ..buffer }, shared: in_use };
     Ok(BoundSource { listening, sockets: vec![socket], file: Some(file) })
-}
-
-#[cfg(windows)]
-fn bind_unix(_source: &Source, _config: &Config) -> Result<BoundSource, AppError> {
-    unreachable!("a Unix source is refused when the configuration is checked")
 }
 
 fn bind_admin(address: &crate::config::Admin, exclusive: bool) -> Result<admin::Listener, AppError> {

@@ -7,6 +7,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::Endpoint;
 
+#[cfg(not(unix))]
+#[path = "bind/no_unix.rs"]
+pub mod unix;
 #[cfg(unix)]
 pub mod unix;
 

@@ -127,14 +127,10 @@ fn bind_all(args: &cli::Sink) -> Result<(Native, Receivers, Vec<String>, Receive
                 let address = wildcard(*port);
                 bind::udp(address, address.is_ipv6(), false)
             }
-            #[cfg(unix)]
-            // The file stays when the sink ends: a later one takes it over.
             Source::Unix { path, mode } => bind::unix::bind(path, socket2::Type::DGRAM, *mode).map(|(socket, file)| {
-                std::mem::forget(file);
+                file.leave();
                 socket
             }),
-            #[cfg(not(unix))]
-            Source::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
         };
         let socket = socket.map_err(|cause| refused(raw, cause))?;
         buffer = bind::receive_buffer(&socket, asked);

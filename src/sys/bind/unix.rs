@@ -14,6 +14,13 @@ pub struct SocketFile {
     inode: (u64, u64),
 }
 
+impl SocketFile {
+    /// Leaves the file where it is when the socket is gone: a later process takes it over.
+    pub fn leave(mut self) {
+        self.inode = (0, 0);
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // After a handover the path belongs to the new process.
