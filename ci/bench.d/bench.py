@@ -1,6 +1,8 @@
 """Measures relays against each other: real processes on loopback, rounds interleaved, medians and spread.
 
-    bench.py MODE RESULTS     MODE: smoke, goals, full; RESULTS: a file of JSON lines that is written anew
+    bench.py MODE RESULTS [ROW…]     MODE: smoke, goals, full; RESULTS: a file of JSON lines, written anew
+
+With ROWs only these are measured, and added to the results.
 
 Each measurement starts a relay, sinks and a generator, and takes from the kernel what the relay's threads have
 used (/proc/PID/task/*/schedstat, user and system): CPU per received datagram. What is delivered is counted by the
@@ -137,10 +139,10 @@ def rows(mode, available):
             ("equal", work(), passing),
             ("mixed", work(size=MIXED), passing),
             ("packed", work(size=MIXED), ["udp-proxy-pack", "udp-proxy-linger", "floor-pack", "statsdproxy-mirror-pack", "discard", *[p for p in passing if p not in ("udp-proxy", "floor", "floor-plain")]]),
-            ("equal 8 targets", work(targets=8), ["udp-proxy", "floor"]),
-            ("mixed 8 targets", work(targets=8, size=MIXED), ["udp-proxy", "floor"]),
-            ("64 targets", work(targets=64, rate="20k", seconds=2.0), ["udp-proxy"]),
-            ("64 targets, 2 dead", work(targets=64, dead=2, rate="20k", seconds=2.0), ["udp-proxy"]),
+            *[(f"{label} {targets} targets", work(targets=targets, size=size, rate="30k"), ["udp-proxy", "floor"])
+              for label, size in (("equal", EQUAL), ("mixed", MIXED)) for targets in (2, 8)],
+            ("62 targets", work(targets=62, rate="4k"), ["udp-proxy"]),
+            ("62 targets and 2 dead", work(targets=64, dead=2, rate="4k"), ["udp-proxy"]),
             ("latency 1k/s", work(rate="1k", burst=1, seconds=2.0), passing),
             ("latency 30k/s", work(rate="30k", burst=9, seconds=2.0), passing),
         ]
@@ -169,16 +171,18 @@ def loss_free(name, flows, out):
 
 
 def main():
-    mode, results = sys.argv[1], Path(sys.argv[2])
+    mode, results, only = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
     rounds = int(os.environ.get("ROUNDS", {"smoke": 3, "goals": 5, "full": 3}[mode]))
     available = peers.available()
     results.parent.mkdir(parents=True, exist_ok=True)
-    with results.open("w") as file:
+    with results.open("a" if only else "w") as file:
         def out(result):
             file.write(json.dumps(result) + "\n")
             file.flush()
         for number in range(rounds):
             for label, task, names in rows(mode, available):
+                if only and label not in only:
+                    continue
                 # Each round in another order, so that nobody always comes first.
                 for name in names[number % len(names):] + names[: number % len(names)]:
                     try:
@@ -186,7 +190,7 @@ def main():
                     except (RuntimeError, json.JSONDecodeError, subprocess.TimeoutExpired) as error:
                         print(f"skip {label} {name}: {str(error)[:200]}", flush=True)
                 print(f"round {number + 1} of {rounds}: {label}", flush=True)
-        if mode != "smoke":
+        if mode != "smoke" and not only:
             for flows in (1, 64):
                 for name in [p for p in available if p not in ("discard", "floor-plain", "udp-proxy-linger")]:
                     loss_free(name, flows, out)

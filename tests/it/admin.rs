@@ -224,3 +224,38 @@ fn healthcheck_asks_over_tcp_and_a_unix_socket() {
     proxy.stop();
     assert!(!directory.path().join("admin.sock").exists());
 }
+
+/// The paths of all keys in a document; of a list the first element stands for all.
+fn keys(value: &Value, at: &str, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            let path = format!("{at}.{key}");
+            keys(value, &path, found);
+            found.insert(path);
+        }),
+        Value::Array(list) => list.first().into_iter().for_each(|first| keys(first, &format!("{at}[]"), found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_documented_samples_have_the_keys_of_the_answers() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/admin.md")).unwrap();
+    let sample = |path: &str| -> Value {
+        let section = page.split(&format!("## `{path}`")).nth(1).expect("a section");
+        let text = section.split("```json").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
+        serde_json::from_str(text).expect("JSON")
+    };
+    let sinks = [Sink::new(), Sink::new()];
+    let (proxy, admin) = start(&[&sinks[0].target("a", ""), &sinks[1].target("b", "?pack=mtu")]);
+    for path in ["/healthz", "/status"] {
+        let (mut documented, mut answered) = Default::default();
+        keys(&sample(path), "", &mut documented);
+        keys(&json(&admin, path), "", &mut answered);
+        assert!(documented.len() > 10);
+        if cfg!(target_os = "linux") {
+            assert_eq!(documented, answered, "{path}");
+        }
+    }
+    proxy.stop();
+}

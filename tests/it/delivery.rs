@@ -142,6 +142,35 @@ fn several_sources_at_once_share_the_targets() {
     assert!(!path.exists(), "the socket's file is removed at the end");
 }
 
+#[cfg(unix)]
+#[test]
+fn from_unix_to_unix_every_size_passes_whole() {
+    use std::os::unix::net::UnixDatagram;
+    both_engines(|engine| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let receiver = UnixDatagram::bind(path("out.sock")).unwrap();
+        receiver.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+        let source = format!("--source=unixgram://{}", path("in.sock").display());
+        let target = format!("--target=a=unixgram://{}", path("out.sock").display());
+        let proxy = Proxy::start(&[engine, &source, &target]);
+        let client = UnixDatagram::unbound().unwrap();
+        client.connect(path("in.sock")).unwrap();
+        let mut buffer = vec![0; 70_000];
+        for size in [0, 1, 8192, 65_507, 65_508, 65_535, 0] {
+            let datagram: Vec<u8> = (0..size).map(|byte| (byte * 11) as u8).collect();
+            client.send(&datagram).unwrap();
+            let length = receiver.recv(&mut buffer).expect("it arrives");
+            assert!(buffer[..length] == datagram, "{size} bytes arrive as they were");
+        }
+        client.send(&vec![1; 65_536]).unwrap();
+        eventually("one byte more is truncated", || {
+            dropped_for(&proxy.snapshot().targets[0], DropReason::Truncated) == 1
+        });
+        proxy.stop();
+    });
+}
+
 #[test]
 fn overload_is_counted_to_the_last_datagram() {
     // A flat-out sender against a small receive buffer: what was sent is either received or counted as a

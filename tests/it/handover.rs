@@ -154,3 +154,17 @@ fn a_unix_socket_is_taken_over_and_the_path_stays() {
     assert_eq!(sink.take(4).len(), 4);
     drop(new);
 }
+
+#[test]
+fn the_admin_address_is_handed_over_too() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let admin = format!("--admin=127.0.0.1:{port}");
+    let words = ["--source=127.0.0.1:0", "--target=a=127.0.0.1:9", &*admin];
+    let check = || crate::support::process::run(&["healthcheck", &admin]).status.success();
+    let mut old = Process::start(&words);
+    eventually("the old one answers", check);
+    let _new = Process::start(&words);
+    old.signal("TERM");
+    assert!(old.ended().success());
+    eventually("the new one answers", check);
+}

@@ -58,4 +58,18 @@ mod signals {
         assert_eq!(process.ended().code(), Some(0), "{}", process.log());
         assert!(process.log().contains("ending at once"), "{}", process.log());
     }
+
+    #[test]
+    fn json_lines_are_json() {
+        let words = ["--source=127.0.0.1:0", "--admin=off", "--target=a=127.0.0.1:9", "--log-format=json"];
+        let mut process = Process::spawn(&words);
+        eventually("the start-up line", || process.log().contains("\"ready\""));
+        process.signal("TERM");
+        assert!(process.ended().success());
+        eventually("the last line", || process.log().contains("balanced=true"));
+        for line in process.log().lines() {
+            let line: serde_json::Value = serde_json::from_str(line).expect("each line is JSON");
+            assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
+        }
+    }
 }
