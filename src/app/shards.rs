@@ -130,3 +130,86 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sys::{Endpoint, Io, Native, Ready, ReceiveMemory, Receiver, Sender, Sent, Slots};
+
+    /// Sockets whose first wait is a defect.
+    struct Broken(Native);
+
+    struct Nothing;
+
+    impl Receiver for Nothing {
+        fn receive(&mut self, _slots: &mut Slots) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        fn memory(&self) -> Option<ReceiveMemory> {
+            None
+        }
+        fn leave(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Sender for Nothing {
+        fn send(&mut self, datagrams: &[IoSlice<'_>]) -> Sent {
+            Sent { accepted: datagrams.len(), error: None }
+        }
+    }
+
+    impl Io for Broken {
+        type Receiver = Nothing;
+        type Sender = Nothing;
+        fn connect(&mut self, _endpoint: &Endpoint) -> io::Result<Nothing> {
+            Ok(Nothing)
+        }
+        fn watch_sender(&mut self, _index: usize, _sender: &mut Nothing) -> io::Result<()> {
+            Ok(())
+        }
+        fn unwatch_sender(&mut self, _sender: &mut Nothing) -> io::Result<()> {
+            Ok(())
+        }
+        fn wait(&mut self, _timeout: Duration) -> io::Result<Ready> {
+            panic!("a defect");
+        }
+        fn now(&self) -> Instant {
+            Instant::now()
+        }
+        fn cpu_time(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    impl Sockets for Broken {
+        const NAME: &'static str = "broken";
+        fn open() -> io::Result<Self> {
+            Native::open().map(Broken)
+        }
+        fn waker(&self) -> Waker {
+            self.0.waker()
+        }
+        fn adopt(&mut self, _index: usize, _socket: Socket) -> io::Result<Nothing> {
+            Ok(Nothing)
+        }
+    }
+
+    #[test]
+    fn a_dead_shard_ends_the_process() {
+        let words = ["udp-proxy", "--target=127.0.0.1:9", "--source=127.0.0.1:0"];
+        let crate::cli::Outcome::Run(cli) = crate::cli::read(words.map(Into::into)) else {
+            panic!("the words are right")
+        };
+        let config = crate::config::Config::from_cli(&cli.proxy).unwrap();
+        let (table, lifecycle) = (Table::new(vec![None]), Lifecycle::default());
+        let context = Context { config: &config, table: &table, lifecycle: &lifecycle, epoch: Instant::now() };
+        let (mut shards, _) = Shards::start::<Broken>(&context, vec![Vec::new()]).unwrap();
+        let died = super::super::block_on(async { Ok(shards.died().await) }).unwrap();
+        assert_eq!(died.to_string(), "shard 0 ended: a defect");
+        assert_eq!(died.exit_code(), 70);
+    }
+}
