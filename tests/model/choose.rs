@@ -44,6 +44,14 @@ impl Bytes<'_> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The next bytes as they are: a length, and so many, or as many as there are.
+    pub fn piece(&mut self) -> Vec<u8> {
+        let length = self.below(256) as usize;
+        let (piece, rest) = self.0.split_at(length.min(self.0.len()));
+        self.0 = rest;
+        piece.to_vec()
+    }
 }
 
 impl Choose for Bytes<'_> {
