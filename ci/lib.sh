@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by every script under ci/. Owns: where caches live, how a check is counted, how a script ends.
 # Always true: what a script started is ended by its pid, and its last line is 'N passed, N failed'.
 set -euo pipefail
@@ -52,7 +53,7 @@ apt() {
   for p in "$@"; do dpkg -s "$p" 2>/dev/null | grep -q '^Status: install ok installed' || missing+=("$p"); done
   [ ${#missing[@]} -eq 0 ] && return 0
   [ "$(id -u)" = 0 ] || die "these Debian packages are needed: ${missing[*]} (run as root, or install them)"
-  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"; } \
+  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"; } \
     >"$CACHE/apt.log" 2>&1 || { tail -n 20 "$CACHE/apt.log" >&2; die "apt-get install ${missing[*]} failed"; }
 }
 

@@ -1,6 +1,6 @@
 //! The order of start and stop.
 //!
-//! Start: resolve names, refuse loops, bind listeners and admin, start shards, be ready. Nothing is bound
+//! Start: resolve names, refuse loops, bind admin and then the listeners, start shards, be ready. Nothing is bound
 //! before the configuration is known to work: at a handover a bound port already takes datagrams.
 //! Stop: withdraw readiness, serve on for the shutdown delay, close admin, drain the shards, sum up.
 
@@ -119,11 +119,11 @@ pub async fn start(config: Config, lookup: resolver::Lookup) -> Result<Running, 
     let planned: Vec<_> = config.sources.iter().map(planned).collect();
     refuse_loops(&config, &endpoints, &planned)?;
 
+    let admin_listener = config.admin.as_ref().map(|admin| bind_admin(admin, config.exclusive)).transpose()?;
     let mut bound = bind_sources(&config)?;
     let listeners: Vec<_> = bound.iter().map(|b| b.listening.clone()).collect();
     let own: Vec<_> = listeners.iter().map(|l| l.address.clone()).collect();
     refuse_loops(&config, &endpoints, &own)?;
-    let admin_listener = config.admin.as_ref().map(|admin| bind_admin(admin, config.exclusive)).transpose()?;
     let socket_files = bound.iter_mut().filter_map(|b| b.file.take()).collect();
 
     let table = Table::new(endpoints);
@@ -240,8 +240,17 @@ fn refuse_loops(config: &Config, endpoints: &[Option<crate::sys::Endpoint>], own
     Ok(())
 }
 
+/// Binds every source. The UDP ones come last: from then on the kernel gives us datagrams, which would be lost
+/// if something else failed.
 fn bind_sources(config: &Config) -> Result<Vec<BoundSource>, AppError> {
-    config.sources.iter().map(|source| bind_source(source, config)).collect()
+    let mut order: Vec<_> = config.sources.iter().enumerate().collect();
+    order.sort_by_key(|(_, source)| source.is_udp());
+    let mut bound = Vec::with_capacity(order.len());
+    for (number, source) in order {
+        bound.push((number, bind_source(source, config)?));
+    }
+    bound.sort_by_key(|(number, _)| *number);
+    Ok(bound.into_iter().map(|(_, bound)| bound).collect())
 }
 
 fn bind_source(source: &Source, config: &Config) -> Result<BoundSource, AppError> {
