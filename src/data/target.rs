@@ -1,4 +1,4 @@
-//! One target as one shard serves it: its way ([`Route`]), the queue behind that, and packing where it is on.
+//! One target as one shard serves it: its way (`route.rs`), the queue behind that, and packing where it is on.
 //!
 //! Always true: a datagram that was offered is afterwards sent, queued, discarded or dropped, once; datagrams
 //! leave in the order in which they were offered; nothing here waits.

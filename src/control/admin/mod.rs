@@ -1,7 +1,7 @@
 //! Admin HTTP by hyper: probes, state, metrics. Its limits protect the process from its clients.
 //!
 //! Always true: at most [`CONNECTIONS`] connections are open, a request's head must come within
-//! [`HEAD_TIMEOUT`] and fit [`HEAD_BYTES`], and no request body is ever read. It runs on the control thread:
+//! [`HEAD_TIMEOUT`] and fit 8 KiB, and no request body is ever read. It runs on the control thread:
 //! whatever its clients do, the data plane does not notice.
 
 mod routes;
