@@ -1,12 +1,12 @@
-"""How each relay is started. Every one relays 127.0.0.1:LISTEN to 127.0.0.1:PORT for each of the sinks."""
-import os, shutil
+"""How each relay is started. Every one relays 127.0.0.1:LISTEN to each target, which is a HOST:PORT."""
+import json, os, shutil
 from pathlib import Path
 
 PEERS = Path(os.environ["PEERS"])
 
 
-def rsyslog(listen, sinks, folder):
-    actions = "\n".join(f'  action(type="omfwd" target="127.0.0.1" port="{port}" protocol="udp" template="asis")' for port in sinks)
+def rsyslog(listen, targets, folder):
+    actions = "\n".join(f'  action(type="omfwd" target="{host}" port="{port}" protocol="udp" template="asis")' for host, port in map(split, targets))
     (folder / "rsyslog.conf").write_text(f"""
 global(workDirectory="{folder}" maxMessageSize="64k")
 module(load="imudp" batchSize="128")
@@ -19,8 +19,8 @@ input(type="imudp" address="127.0.0.1" port="{listen}" ruleset="relay" rcvbufSiz
     return ["rsyslogd", "-n", "-f", folder / "rsyslog.conf", "-i", folder / "pid"]
 
 
-def statsd_repeater(listen, sinks, folder):
-    hosts = ", ".join(f"{{host: '127.0.0.1', port: {port}}}" for port in sinks)
+def statsd_repeater(listen, targets, folder):
+    hosts = ", ".join(f"{{host: '{host}', port: {port}}}" for host, port in map(split, targets))
     (folder / "config.js").write_text(f"""{{
   servers: [{{server: './servers/udp', address: '127.0.0.1', port: {listen}}}],
   backends: ['./backends/repeater'], mgmt_port: 0, repeater: [{hosts}], flushInterval: 10000, debug: false
@@ -28,24 +28,27 @@ def statsd_repeater(listen, sinks, folder):
     return ["node", PEERS / "node_modules/statsd/stats.js", folder / "config.js"]
 
 
-def udp_replicator(listen, sinks, folder):
+def udp_replicator(listen, targets, folder):
     words = [found("udp-replicator"), f"--listen-port={listen}", "--listen-ip=127.0.0.1"]
-    return words + [f"--forward=127.0.0.1:{port}" for port in sinks]
+    return words + [f"--forward={target}" for target in targets]
 
 
-def udp_mirror(listen, sinks, folder):
+def udp_mirror(listen, targets, folder):
     words = [found("udp-mirror"), f"-listen-address=127.0.0.1:{listen}"]
-    return words + ["-receivers=" + ",".join(f"127.0.0.1:{port}" for port in sinks)]
+    return words + ["-receivers=" + ",".join(targets)]
 
 
-def samplicator(listen, sinks, folder):
-    return [found("samplicate"), "-s", "127.0.0.1", "-p", str(listen), "-b", "4194304", *[f"127.0.0.1/{port}" for port in sinks]]
+def samplicator(listen, targets, folder):
+    return [found("samplicate"), "-s", "127.0.0.1", "-p", str(listen), "-b", "4194304", *["/".join(split(target)) for target in targets]]
 
 
-def udp_fanout(listen, sinks, folder):
-    targets = ", ".join(f'"127.0.0.1:{port}"' for port in sinks)
-    (folder / "fanout.toml").write_text(f'bind_address = "127.0.0.1:{listen}"\ntargets = [{targets}]\n')
+def udp_fanout(listen, targets, folder):
+    (folder / "fanout.toml").write_text(f'bind_address = "127.0.0.1:{listen}"\ntargets = {json.dumps(targets)}\n')
     return [found("udp-fanout"), "-l", "error", "-c", folder / "fanout.toml"]
+
+
+def split(target):
+    return target.split(":")
 
 
 def found(program):
@@ -54,19 +57,19 @@ def found(program):
     return here if here.exists() else shutil.which(program)
 
 
-def proxy(binary, listen, sinks, options="", shards=None):
+def proxy(binary, listen, targets, options="", shards=None):
     words = [binary, "--source", f"127.0.0.1:{listen}", "--admin", "off", "--log-level", "warn"]
-    words += [f"--target=t{i}=127.0.0.1:{port}{options}" for i, port in enumerate(sinks)]
+    words += [f"--target=t{i}={target}{options}" for i, target in enumerate(targets)]
     return words + ([f"--shards={shards}"] if shards else [])
 
 
-def command(name, listen, sinks, folder, binary, baselines):
-    plain = [f"127.0.0.1:{listen}", *[f"127.0.0.1:{port}" for port in sinks]]
+def command(name, listen, targets, folder, binary, baselines):
+    plain = [f"127.0.0.1:{listen}", *targets]
     ours = {
-        "udp-proxy": lambda: proxy(binary, listen, sinks),
-        "udp-proxy-1": lambda: proxy(binary, listen, sinks, shards=1),
-        "udp-proxy-pack": lambda: proxy(binary, listen, sinks, "?pack=1432"),
-        "udp-proxy-linger": lambda: proxy(binary, listen, sinks, "?pack=1432&linger=5ms"),
+        "udp-proxy": lambda: proxy(binary, listen, targets),
+        "udp-proxy-1": lambda: proxy(binary, listen, targets, shards=1),
+        "udp-proxy-pack": lambda: proxy(binary, listen, targets, "?pack=1432"),
+        "udp-proxy-linger": lambda: proxy(binary, listen, targets, "?pack=1432&linger=5ms"),
         "floor": lambda: [baselines / "floor", *plain],
         "floor-plain": lambda: [baselines / "floor", *plain, "--plain"],
         "floor-pack": lambda: [baselines / "floor", *plain, "--pack"],
@@ -77,7 +80,7 @@ def command(name, listen, sinks, folder, binary, baselines):
     }
     if name in ours:
         return ours[name]()
-    return OTHERS[name][1](listen, sinks, folder)
+    return OTHERS[name][1](listen, targets, folder)
 
 
 # name: (what must be there, how it is started)

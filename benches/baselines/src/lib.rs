@@ -30,6 +30,12 @@ pub fn flag(name: &str) -> bool {
     std::env::args().any(|word| word == format!("--{name}"))
 }
 
+/// The word behind `--name`.
+pub fn option(name: &str) -> String {
+    let mut words = std::env::args().skip_while(|word| *word != format!("--{name}"));
+    words.nth(1).unwrap_or_else(|| panic!("--{name} is needed"))
+}
+
 /// Asks for a receive buffer beyond the host's limit, then within it.
 pub fn receive_buffer(socket: &UdpSocket, bytes: i32) {
     for option in [libc::SO_RCVBUF, libc::SO_RCVBUFFORCE] {
@@ -39,6 +45,34 @@ pub fn receive_buffer(socket: &UdpSocket, bytes: i32) {
             libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value, 4);
         }
     }
+}
+
+/// Lets the kernel throw away, and count, whatever comes to `socket`.
+pub fn refuse_all(socket: &UdpSocket) {
+    // `ret #0`: no byte of any datagram is kept.
+    let mut none = libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
+    let program = libc::sock_fprog { len: 1, filter: &mut none };
+    // SAFETY: `program` is one instruction long, and the kernel copies it.
+    let result = unsafe {
+        let value = std::ptr::from_ref(&program).cast();
+        let length = size_of::<libc::sock_fprog>() as libc::socklen_t;
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, value, length)
+    };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+}
+
+/// How many datagrams the kernel has thrown away at `socket`.
+pub fn refused(socket: &UdpSocket) -> u64 {
+    let mut values = [0u32; 9];
+    let mut length = size_of_val(&values) as libc::socklen_t;
+    // SAFETY: `values` and `length` are valid for the kernel to write.
+    let result = unsafe {
+        let value = values.as_mut_ptr().cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, value, &mut length)
+    };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    // SK_MEMINFO_DROPS
+    u64::from(values[8])
 }
 
 /// A batch of datagrams and the headers that the kernel fills and reads.
@@ -71,6 +105,17 @@ impl Batch {
         batch
     }
 
+    /// A batch that holds these datagrams, to be sent.
+    pub fn of(datagrams: impl Iterator<Item = Vec<u8>>) -> Self {
+        let mut batch = Self::new();
+        for (i, datagram) in datagrams.enumerate() {
+            batch.memory[i * SLOT..][..datagram.len()].copy_from_slice(&datagram);
+            batch.iovecs[i].iov_len = datagram.len();
+            batch.filled = i + 1;
+        }
+        batch
+    }
+
     /// One `recvmmsg` that waits for the first datagram.
     pub fn receive(&mut self, fd: RawFd) {
         self.iovecs.iter_mut().for_each(|iovec| iovec.iov_len = SLOT);
@@ -88,6 +133,10 @@ impl Batch {
 
     pub fn datagram(&self, i: usize) -> &[u8] {
         &self.memory[i * SLOT..][..self.iovecs[i].iov_len]
+    }
+
+    pub fn datagram_mut(&mut self, i: usize) -> &mut [u8] {
+        &mut self.memory[i * SLOT..][..self.iovecs[i].iov_len]
     }
 
     /// What will be sent: each datagram as one message, or (`runs`) equal sizes and then a shorter one as one

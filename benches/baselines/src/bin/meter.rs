@@ -1,11 +1,13 @@
 //! The sinks of a measurement: counts lines and bytes at each of `PORT…` on 127.0.0.1 and samples latency.
 //! Prints one JSON document when its standard input ends. Built to cost little: one thread, `recvmmsg`.
+//! `--count`: the kernel counts and nothing is read, so that no rate is too high for it: a filter refuses every
+//! datagram at the socket, and the socket counts what was refused. Lines and latencies are then unknown.
 
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use baselines::{Batch, receive_buffer};
+use baselines::{Batch, flag, receive_buffer, refuse_all, refused};
 
 #[derive(Default)]
 struct Count {
@@ -15,11 +17,16 @@ struct Count {
 }
 
 fn main() {
+    let count_only = flag("count");
     let sockets: Vec<UdpSocket> = std::env::args()
         .skip(1)
+        .filter(|word| !word.starts_with("--"))
         .map(|port| {
             let socket = UdpSocket::bind(("127.0.0.1", port.parse().expect("a port"))).expect("bind");
             receive_buffer(&socket, 64 << 20);
+            if count_only {
+                refuse_all(&socket);
+            }
             socket
         })
         .collect();
@@ -40,6 +47,12 @@ fn main() {
         let idle = polls[..sockets.len()].iter().all(|p| p.revents == 0);
         if idle && polls[sockets.len()].revents != 0 {
             break;
+        }
+    }
+    if count_only {
+        for (count, socket) in counts.iter_mut().zip(&sockets) {
+            count.datagrams = refused(socket);
+            count.lines = count.datagrams;
         }
     }
     let ports: Vec<_> = counts.iter_mut().map(json).collect();
@@ -68,7 +81,8 @@ fn take_in(batch: &Batch, count: &mut Count) {
 
 fn json(count: &mut Count) -> String {
     count.latencies.sort_unstable();
-    let at = |q: f64| count.latencies.get((count.latencies.len() as f64 * q) as usize).map_or(0.0, |n| f64::from(*n) / 1e3);
+    let at =
+        |q: f64| count.latencies.get((count.latencies.len() as f64 * q) as usize).map_or(0.0, |n| f64::from(*n) / 1e3);
     let (p50, p99) = (at(0.5), at(0.99));
     let Count { datagrams, lines, .. } = count;
     format!(r#"{{"datagrams":{datagrams},"lines":{lines},"p50_us":{p50:.1},"p99_us":{p99:.1}}}"#)
