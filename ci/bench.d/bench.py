@@ -142,7 +142,7 @@ def measure(name, work):
 
 
 def work(**changes):
-    return {"rate": "100k", "size": EQUAL, "flows": 16, "targets": 2, "burst": 32, "seconds": 2.0, "by": "feed", "count_only": False, **changes}
+    return {"rate": "100k", "size": EQUAL, "flows": 16, "targets": 2, "burst": 32, "seconds": 1.5, "by": "feed", "count_only": False, **changes}
 
 
 EQUAL, MIXED, LARGE = "64", "30..150", "1400"
@@ -219,8 +219,9 @@ def main():
                         print(f"skip {label} {name}: {str(error)[:200]}", flush=True)
                 print(f"round {number + 1} of {rounds}: {label}", flush=True)
         if mode != "smoke" and not only:
-            for flows in (1, 64):
-                for name in [p for p in available if p not in ("discard", "floor-plain", "udp-proxy-linger")]:
+            ours = [p for p in available if p in ("udp-proxy", "udp-proxy-pack")]
+            for name in ours + [p for p in reversed(available) if p not in ours and p not in ("discard", "floor-plain", "udp-proxy-linger")]:
+                for flows in (1, 64):
                     loss_free(name, flows, out)
                     print(f"zero loss, {flows} flows: {name}", flush=True)
 

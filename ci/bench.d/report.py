@@ -129,7 +129,7 @@ def plot(cells, row, title, file):
                 f'<rect x="{left}" y="{y}" width="{x(value) - left:.1f}" height="18" rx="2" fill="{COLOURS[kind]}"/>',
                 f'<path d="M{x(min(spread)):.1f} {y + 9}H{x(max(spread)):.1f}" stroke="#1c2430" stroke-width="1.5"/>',
                 f'<text x="{x(max(spread)) + 8:.1f}" y="{y + 14}" fill="#1c2430">{value:.2f} µs{lost}</text>']
-    out += [f'<text x="{left}" y="{62 + step * len(shown)}" fill="#5b6675" font-size="12">CPU µs for each datagram sent to the relay, median; the line is the spread. Shorter is better.</text>', "</svg>", ""]
+    out += [f'<text x="{left}" y="{62 + step * len(shown)}" fill="#5b6675" font-size="12">CPU µs for each datagram that reached the relay, median; the line is the spread. Shorter is better.</text>', "</svg>", ""]
     (ROOT / "docs/img" / file).write_text("\n".join(out))
 
 
