@@ -87,9 +87,19 @@ pub fn main(raw: &cli::Proxy) -> Result<ExitCode, AppError> {
         signals::listen(shutdown.clone()).map_err(|cause| {
             system("signals".into(), cause, "the process may open too few files: raise its limit (ulimit -n)")
         })?;
-        start(config, resolver::system()).await?.serve(shutdown).await?;
+        serve(config, shutdown, || ()).await?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Starts the proxy, says when it serves, and drains it when `shutdown` is requested.
+///
+/// # Errors
+/// See [`AppError`].
+pub async fn serve(config: Config, shutdown: Shutdown, ready: impl FnOnce()) -> Result<Snapshot, AppError> {
+    let running = start(config, resolver::system()).await?;
+    ready();
+    running.serve(shutdown).await
 }
 
 /// Runs `work` on the control plane's runtime: one thread, and a few more only while names are looked up.

@@ -1,5 +1,7 @@
 //! The command line: clap definitions only. Values are checked in [`crate::config`].
 
+pub mod service;
+
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
@@ -114,6 +116,8 @@ pub enum Command {
     Check(Check),
     /// Ask a running proxy whether it is ready (or live); for images without a shell.
     Healthcheck(Healthcheck),
+    /// Install and control the Windows service.
+    Service(service::Service),
 }
 
 /// The flags of the proxy.

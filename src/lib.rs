@@ -12,6 +12,7 @@
 //! | [`statsd`] | StatsD as bytes: packing |
 //! | [`stats`] | what is counted, why something is dropped, the table of metrics |
 //! | [`control`] | the control plane: admin HTTP, names, self-metrics, signals, the traffic log |
+//! | [`service`] | the proxy as a Windows service |
 //! | [`sys`] | operating systems: the only unsafe code and system calls |
 //! | [`tools`] | the subcommands |
 //!
@@ -43,6 +44,7 @@ pub mod config;
 pub mod control;
 pub mod data;
 pub mod lifecycle;
+pub mod service;
 pub mod stats;
 pub mod statsd;
 pub mod sys;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use udp_proxy::cli::{self, Command, Outcome};
-use udp_proxy::{app, tools};
+use udp_proxy::{app, service, tools};
 
 fn main() -> ExitCode {
     let cli = match cli::read(std::env::args_os()) {
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Some(Command::Sink(args)) => tools::sink::main(&args),
         Some(Command::Check(args)) => tools::check::main(&args),
         Some(Command::Healthcheck(args)) => tools::healthcheck::main(&args),
+        Some(Command::Service(args)) => service::main(&args),
     };
     match ended {
         Ok(code) => code,

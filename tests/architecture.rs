@@ -15,7 +15,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("cli", &["config"]),
     ("app", &["cli", "config", "control", "data", "stats", "statsd", "lifecycle", "sys"]),
     ("tools", &["app", "cli", "config", "control", "data", "stats", "statsd", "lifecycle", "sys"]),
-    ("service", &["app", "cli", "config", "lifecycle"]),
+    ("service", &["app", "cli", "config", "lifecycle", "control::log"]),
     (
         "control",
         &[

@@ -17,6 +17,9 @@ use crate::stats::snapshot::{Snapshot, dropped_for};
 /// The shortest time between two lines about the same thing.
 const QUIET: Duration = Duration::from_secs(10);
 
+/// What the lines about traffic are logged under, so that a log can tell them from others.
+pub const TRAFFIC: &str = "udp_proxy::traffic";
+
 /// Logs what the start was granted.
 pub fn started(state: &State, engine: &str, admin: Option<&str>) {
     let config = &state.config;
@@ -120,9 +123,9 @@ impl Line {
     fn log(&self) {
         let Line { subject, count, text, .. } = self;
         if self.good {
-            tracing::info!(%subject, count, "{text}");
+            tracing::info!(target: TRAFFIC, %subject, count, "{text}");
         } else {
-            tracing::warn!(%subject, count, "{text}");
+            tracing::warn!(target: TRAFFIC, %subject, count, "{text}");
         }
     }
 }
