@@ -1,9 +1,22 @@
-//! Tells the program its commit and its target, for `--version`.
+//! Tells the program its commit and its target, for `--version`, and gives the Windows one its resources.
+
+// The ids of the events, of which the resources hold the texts.
+#[allow(dead_code, reason = "the program uses the rest")]
+#[path = "src/service/events.rs"]
+mod events;
+#[path = "build/resources.rs"]
+mod resources;
 
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
+    for path in ["build.rs", "build/resources.rs", "src/service/events.rs"] {
+        println!("cargo:rerun-if-changed={path}");
+    }
+    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "windows") {
+        resources::link(events::TABLE.len() as u32);
+    }
     println!("cargo:rerun-if-env-changed=UDP_PROXY_COMMIT");
     // Where git keeps it: in a worktree not under .git. A path that does not exist would build anew each time.
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists()) {

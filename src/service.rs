@@ -3,7 +3,7 @@
 //! Always true: the service manager's Stop ends in the same [`crate::lifecycle::Shutdown`] as SIGTERM, and a
 //! service that cannot serve ends as stopped with its exit code and an event, whatever the reason.
 
-mod events;
+pub mod events;
 mod settings;
 
 #[cfg(not(windows))]

@@ -11,15 +11,6 @@ use crate::cli::service::Settings;
 use crate::cli::{self, Outcome};
 use crate::config::{Config, ConfigError};
 
-/// The registry values: each one's name and what it sets.
-pub(super) const VALUES: [(&str, fn(&mut Settings) -> &mut Option<String>); 5] = [
-    ("Source", |settings| &mut settings.source),
-    ("Targets", |settings| &mut settings.targets),
-    ("Admin", |settings| &mut settings.admin),
-    ("LogLevel", |settings| &mut settings.log_level),
-    ("ExtraFlags", |settings| &mut settings.extra_flags),
-];
-
 /// Checks `settings` with `own`, the words of the service's command line.
 pub(super) fn config(settings: &Settings, own: &[OsString]) -> Result<Config, AppError> {
     let wrong = |problem| AppError::Config(ConfigError { flag: "service", problem });
@@ -157,14 +148,24 @@ mod tests {
         };
         assert_eq!(
             words(&settings, &os(&["--shards=1", "--source", ":2"])),
-            os(&["--target=a=h:1?queue=1 b=h:2", "--log-level=warn", "--engine", "portable", "--shards=1", "--source", ":2"])
+            os(&[
+                "--target=a=h:1?queue=1 b=h:2",
+                "--log-level=warn",
+                "--engine",
+                "portable",
+                "--shards=1",
+                "--source",
+                ":2"
+            ])
         );
         assert_eq!(words(&Settings::default(), &[]), os(&[]));
     }
 
     #[test]
     fn several_targets_are_stored_in_one_value() {
-        for list in ["a=127.0.0.1:9 b=127.0.0.1:10?queue=5&overflow=oldest", "127.0.0.1:9,127.0.0.1:10", " h:1\t\r\nh:2 "] {
+        for list in
+            ["a=127.0.0.1:9 b=127.0.0.1:10?queue=5&overflow=oldest", "127.0.0.1:9,127.0.0.1:10", " h:1\t\r\nh:2 "]
+        {
             let settings = Settings { targets: Some(list.into()), ..Settings::default() };
             let config = config(&settings, &[]).unwrap_or_else(|error| panic!("{list:?}: {error}"));
             assert_eq!(config.targets.len(), 2, "{list:?}");

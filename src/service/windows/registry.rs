@@ -6,12 +6,22 @@ use std::io;
 use windows_registry::{LOCAL_MACHINE, Result};
 
 use crate::cli::service::Settings;
-use crate::service::settings::VALUES;
 
 const SETTINGS: &str = r"SOFTWARE\udp-proxy";
 const EVENT_SOURCE: &str = r"SYSTEM\CurrentControlSet\Services\EventLog\Application\udp-proxy";
 /// Error, warning and information.
 const TYPES_SUPPORTED: u32 = 7;
+
+/// A setting in [`Settings`].
+type Field = fn(&mut Settings) -> &mut Option<String>;
+/// The registry values: each one's name and what it sets.
+const VALUES: [(&str, Field); 5] = [
+    ("Source", |settings| &mut settings.source),
+    ("Targets", |settings| &mut settings.targets),
+    ("Admin", |settings| &mut settings.admin),
+    ("LogLevel", |settings| &mut settings.log_level),
+    ("ExtraFlags", |settings| &mut settings.extra_flags),
+];
 
 /// The stored settings; what is missing or is no text counts as not given.
 pub(super) fn settings() -> Settings {

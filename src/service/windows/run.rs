@@ -92,7 +92,8 @@ fn serve(status: &Arc<Status>, shutdown: Shutdown, events: &Arc<Events>) -> Resu
     let own = FLAGS.get().map(Vec::as_slice).unwrap_or_default();
     let config = settings::config(&registry::settings(), own);
     // A configuration that cannot work is told in the file too.
-    let level = config.as_ref().map_or(Log { level: tracing::level_filters::LevelFilter::INFO, json: false }, |c| c.log);
+    let level =
+        config.as_ref().map_or(Log { level: tracing::level_filters::LevelFilter::INFO, json: false }, |c| c.log);
     install_log(level, events);
     let config = config?;
     if let Err(error) = manage::settle() {
