@@ -335,6 +335,9 @@ fn bind_remedy(cause: &io::Error) -> &'static str {
         io::ErrorKind::AddrInUse => {
             "another process has it (of another user, or one that does not share it): stop that one or choose another address"
         }
+        io::ErrorKind::PermissionDenied if !bind::SHARES_PORTS => {
+            "not permitted: another process has it for itself, or the system keeps it (netsh int ipv4 show excludedportrange udp): choose another address"
+        }
         io::ErrorKind::PermissionDenied => {
             "not permitted: choose a port from 1024 up, grant CAP_NET_BIND_SERVICE, or make the socket's directory writable"
         }

@@ -185,7 +185,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Lists are separated by spaces or commas, on the command line as in the environment.
 fn words(raw: &[String]) -> impl Iterator<Item = &str> {
-    raw.iter().flat_map(|value| value.split([',', ' ', '\t', '\n'])).filter(|word| !word.is_empty())
+    raw.iter()
+        .flat_map(|value| value.split(|c: char| c == ',' || c.is_ascii_whitespace()))
+        .filter(|word| !word.is_empty())
 }
 
 fn sources(raw: &[String]) -> Result<Vec<Source>, ConfigError> {

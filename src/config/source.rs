@@ -34,6 +34,7 @@ impl Source {
         const RIGHT: &str = "give :PORT, IP:PORT, [IPV6]:PORT or unixgram:///path";
         if let Some(rest) = word.strip_prefix("unixgram://") {
             let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+            let path = unix_path(path)?;
             let mut mode = MODE;
             for option in options(query) {
                 match option? {
@@ -46,10 +47,12 @@ impl Source {
                     (name, _) => return Err(format!("option '{name}' is unknown: a Unix source has mode")),
                 }
             }
-            if cfg!(windows) {
-                return Err("Windows has no Unix datagram sockets: give a UDP address".into());
-            }
-            return Ok(Source::Unix { path: unix_path(path)?, mode });
+            return Ok(Source::Unix { path, mode });
+        }
+        if word.starts_with(r"\\.\pipe\") {
+            return Err(
+                "a named pipe cannot be received from: clients need to send UDP, to an address given here".into()
+            );
         }
         let word = word.strip_prefix("udp://").unwrap_or(word);
         if word.contains("://") {
@@ -128,6 +131,20 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn a_mode_is_octal_digits() {
+        let problem = Source::parse("unixgram:///run/x?mode=+666").unwrap_err();
+        assert!(problem.contains("not an octal file mode"), "{problem}");
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn there_are_no_unix_sockets() {
+        let problem = Source::parse("unixgram:///run/x").unwrap_err();
+        assert!(problem.contains("Windows has no such sockets"), "{problem}");
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn a_source_is_shown_with_the_mode_it_was_given() {
         for word in ["unixgram:///run/dsd.socket", "unixgram:///run/dsd.socket?mode=0622"] {
             assert_eq!(Source::parse(word).unwrap().to_string(), word);
@@ -139,9 +156,9 @@ mod tests {
         for (word, part) in [
             (":70000", "not a port"),
             (":+8125", "not a port"),
-            ("unixgram:///run/x?mode=+666", "not an octal file mode"),
             ("host:8125", "not a name"),
             ("1.2.3.4", "no port"),
+            (r"\\.\pipe\datadog-dogstatsd", "named pipe"),
             ("tcp://1.2.3.4:1", "scheme is unknown"),
             ("1.2.3.4:x", "not a port"),
             (":8125?mode=1", "no options"),

@@ -50,9 +50,6 @@ impl Address {
     pub fn parse(word: &str) -> Result<Self, String> {
         const RIGHT: &str = "give host:port, udp://host:port or unixgram:///path";
         if let Some(path) = word.strip_prefix("unixgram://") {
-            if cfg!(windows) {
-                return Err("Windows has no Unix datagram sockets: give host:port".into());
-            }
             return Ok(Address::Unix(unix_path(path)?));
         }
         let word = word.strip_prefix("udp://").unwrap_or(word);
@@ -187,6 +184,9 @@ pub(super) fn digits(word: &str) -> Option<&str> {
 pub(super) fn unix_path(path: &str) -> Result<PathBuf, String> {
     /// `sun_path` holds 108 bytes with its final zero (unix(7)); a rename needs room for a suffix.
     const LONGEST: usize = 96;
+    if cfg!(windows) {
+        return Err("Windows has no such sockets: give an address and a port".into());
+    }
     if !path.starts_with('/') {
         return Err("a Unix socket needs an absolute path: three slashes, as in unixgram:///run/statsd.sock".into());
     }

@@ -180,7 +180,7 @@ mod tests {
             (Settings::default(), &[][..], ["--target", "no target"]),
             (targets("nonsense"), &[], ["--target: 'nonsense'", "no port"]),
             (extra("--sourc :1"), &[], ["service: --sourc", "did you mean --source"]),
-            (extra("demo"), &[], ["service: ", "flags and nothing else"]),
+            (extra("demo"), &[], ["service: demo", "cannot be used"]),
             (extra("--help"), &[], ["service: ", "flags and nothing else"]),
             (extra("--shards 2 --shards 3"), &[], ["--shards", "twice"]),
             (targets("h:1"), &["--log-level=loud"], ["--log-level", "loud"]),

@@ -132,19 +132,7 @@ pub struct PortableReceiver {
 
 impl Receiver for PortableReceiver {
     fn receive(&mut self, slots: &mut Slots) -> io::Result<usize> {
-        for i in 0..BATCH {
-            match self.socket.recv(slots.slot_mut(i)) {
-                Ok(length) => slots.set_length(i, length),
-                Err(error) => match super::os::receive_error(&error) {
-                    // Windows says so instead of filling the slot; how much longer it was is not told.
-                    super::os::ReceiveError::TooLong => slots.set_length(i, slots.size() + 1),
-                    super::os::ReceiveError::Nothing if i == 0 => return Err(io::ErrorKind::WouldBlock.into()),
-                    super::os::ReceiveError::Other if i == 0 => return Err(error),
-                    _ => return Ok(i),
-                },
-            }
-        }
-        Ok(BATCH)
+        fill(slots, |slot| self.socket.recv(slot), super::os::receive_error)
     }
 
     #[cfg(target_os = "linux")]
@@ -170,6 +158,57 @@ impl Receiver for PortableReceiver {
     }
 }
 
+/// How a failed receive is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReceiveError {
+    /// Nothing is there to read.
+    Empty,
+    /// This call brought nothing; the next one may.
+    Nothing,
+    /// A datagram larger than the slot was cut.
+    #[cfg_attr(
+        all(unix, not(test)),
+        expect(dead_code, reason = "Unix fills the slot and says nothing; Windows says so")
+    )]
+    TooLong,
+    /// Anything else.
+    Other,
+}
+
+/// Fills `slots` until nothing is there to read. An error ends the batch, but not one that says nothing of the
+/// datagrams that are there: those would wait for an event that does not come.
+fn fill(
+    slots: &mut Slots,
+    mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    read: impl Fn(&io::Error) -> ReceiveError,
+) -> io::Result<usize> {
+    let mut filled = 0;
+    // Each call can fail once for every datagram it could bring: enough for every pending error, and bounded.
+    for _ in 0..2 * BATCH {
+        if filled == BATCH {
+            break;
+        }
+        match receive(slots.slot_mut(filled)) {
+            Ok(length) => {
+                slots.set_length(filled, length);
+                filled += 1;
+            }
+            Err(error) => match read(&error) {
+                ReceiveError::Nothing => {}
+                // How much longer it was is not told.
+                ReceiveError::TooLong => {
+                    slots.set_length(filled, slots.size() + 1);
+                    filled += 1;
+                }
+                ReceiveError::Empty if filled == 0 => return Err(io::ErrorKind::WouldBlock.into()),
+                ReceiveError::Other if filled == 0 => return Err(error),
+                ReceiveError::Empty | ReceiveError::Other => break,
+            },
+        }
+    }
+    if filled == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(filled) }
+}
+
 /// A connected sending socket.
 #[derive(Debug)]
 pub struct PortableSender {
@@ -191,5 +230,79 @@ impl Sender for PortableSender {
             }
         }
         Sent { accepted: datagrams.len(), error: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one receive call answers.
+    #[derive(Clone, Copy)]
+    enum Answer {
+        Datagram(usize),
+        Fails(ReceiveError),
+    }
+    use Answer::{Datagram, Fails};
+
+    /// Fills a batch from these answers; then nothing is there. The lengths, or what the error was, and how many
+    /// answers were taken.
+    fn filled(answers: &[Answer]) -> (Result<Vec<usize>, io::ErrorKind>, usize) {
+        let mut slots = Slots::new(100);
+        let mut taken = 0;
+        let receive = |slot: &mut [u8]| {
+            let answer = answers.get(taken).copied().unwrap_or(Fails(ReceiveError::Empty));
+            taken += 1;
+            match answer {
+                Datagram(length) => Ok(length.min(slot.len())),
+                Fails(error) => Err(io::Error::from_raw_os_error(error as i32)),
+            }
+        };
+        use ReceiveError::{Empty, Nothing, Other, TooLong};
+        let read = |error: &io::Error| [Empty, Nothing, TooLong, Other][error.raw_os_error().unwrap() as usize];
+        let result = fill(&mut slots, receive, read);
+        let lengths = result.map(|filled| (0..filled).map(|i| slots.length(i)).collect());
+        (lengths.map_err(|error| error.kind()), taken)
+    }
+
+    #[test]
+    fn what_an_earlier_send_caused_does_not_end_the_batch() {
+        let nothing = Fails(ReceiveError::Nothing);
+        assert_eq!(filled(&[Datagram(1), nothing, Datagram(2), nothing, nothing, Datagram(3)]), (Ok(vec![1, 2, 3]), 7));
+        assert_eq!(filled(&[nothing, Datagram(4)]), (Ok(vec![4]), 3));
+        assert_eq!(filled(&[nothing]), (Err(io::ErrorKind::WouldBlock), 2));
+        let (result, taken) = filled(&[nothing; 1000]);
+        assert!(result == Err(io::ErrorKind::WouldBlock) && taken == 2 * BATCH, "errors without end end: {taken}");
+    }
+
+    #[test]
+    fn a_batch_ends_where_nothing_is_there_or_the_kernel_refuses() {
+        assert_eq!(filled(&[]), (Err(io::ErrorKind::WouldBlock), 1));
+        assert_eq!(filled(&[Datagram(0); 100]), (Ok(vec![0; BATCH]), BATCH));
+        assert_eq!(filled(&[Datagram(1), Fails(ReceiveError::TooLong), Datagram(2)]), (Ok(vec![1, 101, 2]), 4));
+        assert_eq!(filled(&[Datagram(1), Fails(ReceiveError::Other), Datagram(2)]), (Ok(vec![1]), 2));
+        assert!(filled(&[Fails(ReceiveError::Other), Datagram(2)]).0.is_err());
+    }
+
+    #[test]
+    fn a_real_listener_is_read_until_it_is_empty() {
+        let socket = bind::udp("127.0.0.1:0".parse().unwrap(), false, false).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let mut io = Portable::open().unwrap();
+        let mut receiver = io.adopt(0, socket).unwrap();
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut slots = Slots::new(1000);
+        assert_eq!(receiver.receive(&mut slots).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        for size in [10, 0, 1000, 1001] {
+            client.send_to(&vec![7; size], address).unwrap();
+        }
+        let mut lengths = Vec::new();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while lengths.len() < 4 && Instant::now() < deadline {
+            io.wait(Duration::from_secs(1)).unwrap();
+            let filled = receiver.receive(&mut slots).unwrap_or(0);
+            lengths.extend((0..filled).map(|i| slots.length(i)));
+        }
+        assert_eq!(lengths, [10, 0, 1000, 1001]);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::fallback::ReceiveError;
+
 /// Error codes that `std::io::ErrorKind` has no name for.
 pub(super) mod codes {
     pub const NO_BUFFERS: i32 = libc::ENOBUFS;
@@ -33,19 +35,10 @@ pub fn resident_bytes() -> Option<u64> {
 }
 
 /// How the portable loop reads a failed receive.
-pub(super) enum ReceiveError {
-    /// Nothing is there to read.
-    Nothing,
-    /// A datagram larger than the slot was cut.
-    #[expect(dead_code, reason = "Unix fills the slot and says nothing; Windows says so")]
-    TooLong,
-    /// Anything else.
-    Other,
-}
-
 pub(super) fn receive_error(error: &std::io::Error) -> ReceiveError {
     match error.kind() {
-        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => ReceiveError::Nothing,
+        std::io::ErrorKind::WouldBlock => ReceiveError::Empty,
+        std::io::ErrorKind::Interrupted => ReceiveError::Nothing,
         _ => ReceiveError::Other,
     }
 }

@@ -112,6 +112,8 @@ fn wrong_words_are_refused() {
     ];
     assert!(cases.len() >= 60, "{}", cases.len());
     for (words, parts) in cases {
+        let unix = words.iter().any(|word| word.contains("=unix") && word.contains("://"));
+        let parts = if cfg!(windows) && unix { &["Windows has no such sockets"] } else { *parts };
         let own = words.iter().any(|word| word.starts_with("--target"));
         let target: &[&str] = if own { &[] } else { &["--target=t=127.0.0.1:9"] };
         refused(&[target, words].concat(), 2, parts);
@@ -143,10 +145,22 @@ fn what_the_system_refuses_is_one_line_with_a_remedy() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let source = format!("--source={}", taken.local_addr().unwrap());
     let target = "--target=127.0.0.1:9";
-    refused(&[&source, target, "--admin=off"], 1, &["--source 127.0.0.1:", "in use", "another address"]);
+    refused(
+        &[&source, target, "--admin=off"],
+        1,
+        &["--source 127.0.0.1:", "another process has it", "another address"],
+    );
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let admin = format!("--admin={}", taken.local_addr().unwrap());
-    refused(&["--source=127.0.0.1:0", target, &admin], 1, &["--admin 127.0.0.1:", "in use", "another address"]);
+    refused(
+        &["--source=127.0.0.1:0", target, &admin],
+        1,
+        &["--admin 127.0.0.1:", "another process has it", "another address"],
+    );
+    if UdpSocket::bind("198.51.100.1:0").is_ok() {
+        println!("skip: this system binds an address that it does not have");
+        return;
+    }
     let foreign = "--source=198.51.100.1:18125";
     refused(&[foreign, target, "--admin=off"], 1, &["--source 198.51.100.1:18125", "no such address"]);
 }

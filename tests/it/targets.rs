@@ -3,8 +3,6 @@
 use std::net::UdpSocket;
 
 use udp_proxy::stats::cells::TargetCell;
-use udp_proxy::stats::reason::DropReason;
-use udp_proxy::stats::snapshot::dropped_for;
 
 use crate::support::{Client, Proxy, Sink, both_engines, eventually, lines};
 
@@ -86,6 +84,9 @@ fn packed_lines_are_the_lines_that_came() {
 mod unix {
     use std::os::unix::net::UnixDatagram;
     use std::path::Path;
+
+    use udp_proxy::stats::reason::DropReason;
+    use udp_proxy::stats::snapshot::dropped_for;
 
     use super::*;
 

@@ -1,4 +1,5 @@
-//! Host counters by `GetUdpStatisticsEx2` … `GetUdpStatisticsEx` where that is what the system has.
+//! Host counters by `GetUdpStatisticsEx`. `GetUdpStatisticsEx2` tells the same in-errors and no-ports, in 32 bits
+//! as well (only datagrams that did arrive have 64 there), and Windows before 10 lacks it.
 
 use windows_sys::Win32::NetworkManagement::IpHelper::{GetUdpStatisticsEx, MIB_UDPSTATS};
 use windows_sys::Win32::Networking::WinSock::{AF_INET, AF_INET6};

@@ -9,7 +9,10 @@ use std::time::Duration;
 use socket2::Socket;
 use windows_sys::Win32::Foundation::FILETIME;
 use windows_sys::Win32::Networking::WinSock;
-use windows_sys::Win32::System::Threading::{GetCurrentThread, GetThreadTimes};
+use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
+use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetCurrentThread, GetThreadTimes};
+
+use super::fallback::ReceiveError;
 
 /// Error codes that `std::io::ErrorKind` has no name for.
 pub(super) mod codes {
@@ -20,21 +23,12 @@ pub(super) mod codes {
 }
 
 /// How the portable loop reads a failed receive.
-pub(super) enum ReceiveError {
-    /// Nothing is there to read.
-    Nothing,
-    /// A datagram larger than the slot was cut.
-    TooLong,
-    /// Anything else.
-    Other,
-}
-
 pub(super) fn receive_error(error: &io::Error) -> ReceiveError {
     match error.raw_os_error() {
         Some(WinSock::WSAEMSGSIZE) => ReceiveError::TooLong,
         // An ICMP answer to something that was *sent*: says nothing about this socket's own datagrams.
         Some(WinSock::WSAECONNRESET | WinSock::WSAENETRESET) => ReceiveError::Nothing,
-        _ if error.kind() == io::ErrorKind::WouldBlock => ReceiveError::Nothing,
+        _ if error.kind() == io::ErrorKind::WouldBlock => ReceiveError::Empty,
         _ => ReceiveError::Other,
     }
 }
@@ -91,7 +85,11 @@ pub fn is_root() -> bool {
     false
 }
 
-/// Resident memory of this process. Not told on Windows.
+/// Resident memory of this process in bytes: its working set.
 pub fn resident_bytes() -> Option<u64> {
-    None
+    let mut counters = PROCESS_MEMORY_COUNTERS::default();
+    let size = size_of::<PROCESS_MEMORY_COUNTERS>() as u32;
+    // SAFETY: the pseudo handle of the current process is always valid; `counters` is as large as is said.
+    let done = unsafe { K32GetProcessMemoryInfo(GetCurrentProcess(), &mut counters, size) };
+    (done != 0).then_some(counters.WorkingSetSize as u64)
 }

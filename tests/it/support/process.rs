@@ -22,6 +22,20 @@ pub fn run(words: &[&str]) -> Output {
     command(words).output().expect("the binary runs")
 }
 
+/// Makes the child the first of a group, so that Ctrl-Break reaches it and not the tests. They share a console.
+#[cfg(windows)]
+fn own_group(command: &mut Command) {
+    use std::os::windows::process::CommandExt;
+    use windows_sys::Win32::System::Console::AllocConsole;
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+    // SAFETY: it has no arguments. It fails when there is a console already: that one will do.
+    unsafe { AllocConsole() };
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+}
+
+#[cfg(unix)]
+fn own_group(_: &mut Command) {}
+
 /// A running proxy and what it has logged.
 pub struct Process {
     child: Child,
@@ -39,7 +53,9 @@ impl Process {
 
     /// Starts it.
     pub fn spawn(words: &[&str]) -> Self {
-        let mut child = command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+        let mut command = command(words);
+        own_group(&mut command);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let log = Arc::new(Mutex::new(String::new()));
         let stderr = child.stderr.take().expect("stderr is piped");
         let written = log.clone();
@@ -62,6 +78,17 @@ impl Process {
     pub fn signal(&self, name: &str) {
         let done = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(done.expect("kill runs").success());
+    }
+
+    /// Sends Ctrl-Break to the process and its console group.
+    #[cfg(windows)]
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
+        assert_eq!(name, "BREAK");
+        // SAFETY: takes two numbers; the child leads a group of its own.
+        let done = unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.child.id()) };
+        assert_ne!(done, 0, "Ctrl-Break: {}", std::io::Error::last_os_error());
     }
 
     /// Waits for its end.
