@@ -10,3 +10,9 @@ mod shutdown;
 mod support;
 mod targets;
 mod tools;
+
+#[cfg(not(unix))]
+#[test]
+fn what_only_unix_has() {
+    println!("skip: handover (a shared port), Unix sockets as source, target and admin address, SIGTERM");
+}

@@ -32,6 +32,7 @@ fn the_shutdown_delay_serves_on() {
 
 mod signals {
     use super::*;
+    use crate::support::has_signals;
     use crate::support::process::Process;
 
     /// What a test can send: Windows lets a process end a group of processes with Ctrl-Break alone.
@@ -39,6 +40,9 @@ mod signals {
 
     #[test]
     fn each_ending_signal_drains_and_exits_with_zero() {
+        if !has_signals() {
+            return;
+        }
         for signal in ENDING {
             let sink = Sink::new();
             let target = sink.target("a", "");
@@ -52,6 +56,9 @@ mod signals {
 
     #[test]
     fn a_second_signal_ends_at_once() {
+        if !has_signals() {
+            return;
+        }
         let mut process =
             Process::start(&["--source=127.0.0.1:0", "--admin=off", "--target=a=127.0.0.1:9", "--shutdown-delay=1h"]);
         process.signal(ENDING[0]);
@@ -63,6 +70,9 @@ mod signals {
 
     #[test]
     fn json_lines_are_json() {
+        if !has_signals() {
+            return;
+        }
         let words = ["--source=127.0.0.1:0", "--admin=off", "--target=a=127.0.0.1:9", "--log-format=json"];
         let mut process = Process::spawn(&words);
         eventually("the start-up line", || process.log().contains("\"ready\""));

@@ -234,3 +234,22 @@ pub fn has_ipv6() -> bool {
     }
     has
 }
+
+/// Whether a test can end a process as a signal would; says so when it cannot.
+#[cfg(unix)]
+pub fn has_signals() -> bool {
+    true
+}
+
+/// Whether a test can end a process as a signal would; says so when it cannot.
+#[cfg(windows)]
+pub fn has_signals() -> bool {
+    use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
+    // SAFETY: both names end with a zero; the function is looked up, not called.
+    let wine =
+        unsafe { GetProcAddress(GetModuleHandleW(windows_sys::w!("ntdll.dll")), windows_sys::s!("wine_get_version")) };
+    if wine.is_some() {
+        println!("skip: Wine passes no Ctrl-Break on to a process group");
+    }
+    wine.is_none()
+}

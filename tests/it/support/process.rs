@@ -26,10 +26,7 @@ pub fn run(words: &[&str]) -> Output {
 #[cfg(windows)]
 fn own_group(command: &mut Command) {
     use std::os::windows::process::CommandExt;
-    use windows_sys::Win32::System::Console::AllocConsole;
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
-    // SAFETY: it has no arguments. It fails when there is a console already: that one will do.
-    unsafe { AllocConsole() };
     command.creation_flags(CREATE_NEW_PROCESS_GROUP);
 }
 
