@@ -7,6 +7,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use udp_proxy::cli::Cli;
+use udp_proxy::service::events;
 use udp_proxy::stats::reason::DropReason;
 use udp_proxy::stats::table;
 
@@ -76,10 +77,30 @@ fn flags_in(text: &str) -> BTreeSet<String> {
 
 /// Every long flag of the program and its subcommands.
 fn known_flags() -> BTreeSet<String> {
+    fn collect(command: &clap::Command, flags: &mut BTreeSet<String>) {
+        flags
+            .extend(command.get_arguments().filter_map(|argument| argument.get_long()).map(|long| format!("--{long}")));
+        command.get_subcommands().for_each(|command| collect(command, flags));
+    }
+    let mut flags = BTreeSet::new();
+    collect(&Cli::command(), &mut flags);
+    flags
+}
+
+#[test]
+fn the_service_page_names_every_event_command_and_flag_of_the_service() {
+    let page = read("docs/windows-service.md").replace("\r\n", "\n");
+    assert!(page.contains(&events::markdown()), "its table of events is to be:\n{}", events::markdown());
     let cli = Cli::command();
-    let all = std::iter::once(&cli).chain(cli.get_subcommands());
-    let longs = all.flat_map(|command| command.get_arguments()).filter_map(|argument| argument.get_long());
-    longs.map(|long| format!("--{long}")).collect()
+    let service = cli.find_subcommand("service").expect("there is one");
+    for command in service.get_subcommands() {
+        assert!(page.contains(&format!("\n| `{}` | ", command.get_name())), "{} is missing", command.get_name());
+        for flag in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            assert!(page.contains(&format!("`--{flag}`")), "--{flag} is missing");
+        }
+    }
+    let known = known_flags();
+    assert!(flags_in(&page).iter().all(|flag| known.contains(flag)), "{:?}", flags_in(&page));
 }
 
 #[test]

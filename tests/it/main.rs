@@ -6,6 +6,7 @@ mod delivery;
 #[cfg(unix)]
 mod handover;
 mod names;
+mod service;
 mod shutdown;
 mod support;
 mod targets;

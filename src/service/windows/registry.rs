@@ -3,7 +3,11 @@
 
 use std::io;
 
-use windows_registry::{LOCAL_MACHINE, Result};
+use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, ERROR_SUCCESS, WIN32_ERROR};
+use windows_sys::Win32::System::Registry::{
+    HKEY_LOCAL_MACHINE, REG_DWORD, REG_EXPAND_SZ, REG_SZ, REG_VALUE_TYPE, RRF_RT_REG_EXPAND_SZ, RRF_RT_REG_SZ,
+    RegDeleteKeyValueW, RegDeleteTreeW, RegGetValueW, RegSetKeyValueW,
+};
 
 use crate::cli::service::Settings;
 
@@ -26,49 +30,103 @@ const VALUES: [(&str, Field); 5] = [
 /// The stored settings; what is missing or is no text counts as not given.
 pub(super) fn settings() -> Settings {
     let mut settings = Settings::default();
-    if let Ok(key) = LOCAL_MACHINE.open(SETTINGS) {
-        for (name, field) in VALUES {
-            *field(&mut settings) = key.get_string(name).ok();
-        }
+    for (name, field) in VALUES {
+        *field(&mut settings) = text(SETTINGS, name);
     }
     settings
 }
 
 /// Stores `settings`; one that is not given is removed.
 pub(super) fn store(settings: &Settings) -> io::Result<()> {
-    let store = || -> Result<()> {
-        let key = LOCAL_MACHINE.create(SETTINGS)?;
-        for (name, field) in VALUES {
-            match field(&mut settings.clone()) {
-                Some(value) if !value.trim().is_empty() => key.set_string(name, value.as_str())?,
-                _ => absent(key.remove_value(name))?,
-            }
+    for (name, field) in VALUES {
+        match field(&mut settings.clone()) {
+            Some(value) if !value.trim().is_empty() => set(SETTINGS, name, REG_SZ, &bytes(value))?,
+            _ => remove(SETTINGS, name)?,
         }
-        Ok(())
-    };
-    store().map_err(io::Error::from)
+    }
+    Ok(())
 }
 
 /// Registers the event source: its texts are in `program`'s resources.
 pub(super) fn register_events(program: &str) -> io::Result<()> {
-    let register = || -> Result<()> {
-        let key = LOCAL_MACHINE.create(EVENT_SOURCE)?;
-        key.set_expand_string("EventMessageFile", program)?;
-        key.set_u32("TypesSupported", TYPES_SUPPORTED)
-    };
-    register().map_err(io::Error::from)
+    set(EVENT_SOURCE, "EventMessageFile", REG_EXPAND_SZ, &bytes(program))?;
+    set(EVENT_SOURCE, "TypesSupported", REG_DWORD, &TYPES_SUPPORTED.to_le_bytes())
 }
 
 /// Removes the settings and the event source.
 pub(super) fn clear() -> io::Result<()> {
     for path in [SETTINGS, EVENT_SOURCE] {
-        absent(LOCAL_MACHINE.remove_tree(path))?;
+        // SAFETY: the path ends with a zero and lives through the call.
+        absent(unsafe { RegDeleteTreeW(HKEY_LOCAL_MACHINE, wide(path).as_ptr()) })?;
     }
     Ok(())
 }
 
+fn text(path: &str, name: &str) -> Option<String> {
+    let (path, name) = (wide(path), wide(name));
+    let mut value = vec![0u16; 1024];
+    loop {
+        let mut size = (2 * value.len()) as u32;
+        // SAFETY: both names end with a zero; `value` has room for the `size` bytes that are given.
+        let result = unsafe {
+            RegGetValueW(
+                HKEY_LOCAL_MACHINE,
+                path.as_ptr(),
+                name.as_ptr(),
+                RRF_RT_REG_SZ | RRF_RT_REG_EXPAND_SZ,
+                std::ptr::null_mut(),
+                value.as_mut_ptr().cast(),
+                &mut size,
+            )
+        };
+        if result == ERROR_SUCCESS {
+            // With its final zero, which the call sees to.
+            let end = value.iter().position(|unit| *unit == 0).unwrap_or(0);
+            return Some(String::from_utf16_lossy(&value[..end]));
+        }
+        // Anything but "more data" is no text; a value holds a megabyte at most.
+        if size as usize <= 2 * value.len() || size > 1 << 20 {
+            return None;
+        }
+        value.resize(size as usize / 2 + 1, 0);
+    }
+}
+
+fn set(path: &str, name: &str, kind: REG_VALUE_TYPE, value: &[u8]) -> io::Result<()> {
+    let (path, name) = (wide(path), wide(name));
+    // SAFETY: both names end with a zero; `value` is as long as is said. The key is made when missing.
+    checked(unsafe {
+        RegSetKeyValueW(
+            HKEY_LOCAL_MACHINE,
+            path.as_ptr(),
+            name.as_ptr(),
+            kind,
+            value.as_ptr().cast(),
+            value.len() as u32,
+        )
+    })
+}
+
+fn remove(path: &str, name: &str) -> io::Result<()> {
+    // SAFETY: both names end with a zero and live through the call.
+    absent(unsafe { RegDeleteKeyValueW(HKEY_LOCAL_MACHINE, wide(path).as_ptr(), wide(name).as_ptr()) })
+}
+
 /// What is not there needs no removing.
-fn absent(result: Result<()>) -> Result<()> {
-    const NOT_FOUND: u32 = 0x8007_0002;
-    result.or_else(|error| if error.code().0 as u32 == NOT_FOUND { Ok(()) } else { Err(error) })
+fn absent(result: WIN32_ERROR) -> io::Result<()> {
+    if result == ERROR_FILE_NOT_FOUND { Ok(()) } else { checked(result) }
+}
+
+fn checked(result: WIN32_ERROR) -> io::Result<()> {
+    if result == ERROR_SUCCESS { Ok(()) } else { Err(io::Error::from_raw_os_error(result as i32)) }
+}
+
+/// UTF-16 with its final zero.
+fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().filter(|unit| *unit != 0).chain([0]).collect()
+}
+
+/// The same as the registry's bytes.
+fn bytes(text: &str) -> Vec<u8> {
+    wide(text).into_iter().flat_map(u16::to_le_bytes).collect()
 }
