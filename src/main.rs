@@ -21,6 +21,8 @@ fn main() -> ExitCode {
         Some(Command::Sink(args)) => tools::sink::main(&args),
         Some(Command::Check(args)) => tools::check::main(&args),
         Some(Command::Healthcheck(args)) => tools::healthcheck::main(&args),
+        Some(Command::Inject(args)) => tools::inject::main(&args),
+        Some(Command::Uninject(_)) => tools::inject::undo(),
     };
     match ended {
         Ok(code) => code,
