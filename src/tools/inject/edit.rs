@@ -58,9 +58,14 @@ pub fn fill(text: &str, empty: &Node, value: &Value) -> Edit {
     if start < end {
         return Edit { span: start..end, with: value.line() };
     }
-    // Nothing is written: the place is that of the key's end, before the colon.
-    let colon = text[start..].find(':').map_or(start, |colon| start + colon + 1);
-    Edit { span: colon..colon, with: format!(" {}", value.line()) }
+    // Nothing is written: the place may be that of the key's end, before the colon.
+    let rest = &text[start..];
+    let at = if rest.trim_start_matches(' ').starts_with(':') {
+        start + rest.find(':').map_or(0, |colon| colon + 1)
+    } else {
+        start
+    };
+    Edit { span: at..at, with: format!(" {}", value.line()) }
 }
 
 /// Takes what [`fill`] put there out again.

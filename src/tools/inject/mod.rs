@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use super::usage;
 use crate::app::AppError;
 use crate::cli;
-use sidecar::Settings;
+pub use sidecar::Settings;
 use tree::Node;
 
 /// Puts the sidecar into each pod template.

@@ -209,7 +209,8 @@ fn closed(mut node: Node, end: Range<usize>) -> Node {
         }
         Kind::Scalar { .. } | Kind::Alias(_) => None,
     };
-    node.span.end = if brackets { end.end } else { last.unwrap_or(node.span.start).max(node.span.start) };
+    // The parser counts the white space behind a bracket as part of it.
+    node.span.end = if brackets { end.start + 1 } else { last.unwrap_or(node.span.start).max(node.span.start) };
     node
 }
 
