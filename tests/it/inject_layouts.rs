@@ -101,7 +101,7 @@ fn extra(scalars: &'static [&'static str]) -> impl Strategy<Value = Value> {
                     .enumerate()
                     .map(|(n, (key, value))| {
                         let key =
-                            if key.starts_with('"') { format!("\"{n}{}", &key[1..]) } else { format!("{key}{n}") };
+                            key.strip_prefix('"').map_or_else(|| format!("{key}{n}"), |rest| format!("\"{n}{rest}"));
                         (key, value)
                     })
                     .collect())

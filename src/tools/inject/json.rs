@@ -11,9 +11,9 @@ pub fn documents(text: &str) -> Option<Vec<Node>> {
         return None;
     }
     let begin = text.find('{')?;
-    let mut stream = serde_json::Deserializer::from_str(&text[begin..]).into_iter::<IgnoredAny>();
+    let stream = serde_json::Deserializer::from_str(&text[begin..]).into_iter::<IgnoredAny>();
     // That it is well-formed is serde_json's to say; the reader below only finds places.
-    while let Some(document) = stream.next() {
+    for document in stream {
         document.ok()?;
     }
     let mut reader = Reader { text, at: begin };
