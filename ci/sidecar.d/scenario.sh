@@ -1,13 +1,11 @@
 # shellcheck shell=bash
-# Sourced, after ci/lib.sh and ci/cluster.d/env.sh, while a cluster is up. Owns: what is claimed of the sidecar there.
+# Sourced, after ci/lib.sh, ci/cluster.d/env.sh and render.sh, while a cluster is up. Owns: what is claimed of the
+# sidecar there.
 # Always true: what it makes is in namespaces of its own, but for the policy, and `sidecar_gone` deletes both.
 #   UDP_PROXY   the program, for inject
 #   IMAGE       repository:tag of an image of it that the node has, with the program at /udp-proxy
 #   HELM        helm3 or helm4 of $BIN [helm4]
-SIDECAR_D=$ROOT/ci/sidecar.d
 HELM=${HELM:-$BIN/helm4}
-CHART=${CHART:-$ROOT/charts/udp-proxy}
-TARGETS='datadog=$(HOST_IP):8125?pack=mtu&queue=100000 otel=otel.monitoring:8125'
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
 
 kubectl() { node kubectl "$@"; }
@@ -17,7 +15,6 @@ ask() { python3 "$SIDECAR_D/pods.py" "$@"; }
 dry() { kubectl create --dry-run=server -o json -f -; }
 labelled() { sed 's|ASKED|udp-proxy/inject: "true"|' "$SIDECAR_D/pods.yaml"; }
 unlabelled() { sed 's|ASKED|app: any|' "$SIDECAR_D/pods.yaml"; }
-settings() { echo "--set-string=image.repository=${IMAGE%:*},image.tag=${IMAGE##*:}"; }
 
 # same 'what is claimed' TEXT TEXT
 same() {
@@ -43,37 +40,13 @@ sidecar_policy() {
   check 'every labelled pod gets the sidecar' until_ok 60 has_sidecar plain
 }
 
-# The other ways to the same container.
-by_kustomize() {
-  local dir=$WORK/kustomize
-  mkdir -p "$dir"; cp -r "$ROOT/deploy/kustomize/sidecar" "$dir/"; unlabelled >"$dir/pods.yaml"
-  cat >"$dir/kustomization.yaml" <<Y
-resources: [pods.yaml]
-components: [sidecar]
-configMapGenerator:
-  - name: udp-proxy-sidecar
-    literals: ['targets=$TARGETS']
-    options: {disableNameSuffixHash: true, annotations: {config.kubernetes.io/local-config: "true"}}
-images: [{name: ghcr.io/udp-proxy/udp-proxy, newName: ${IMAGE%:*}, newTag: ${IMAGE##*:}}]
-Y
-  "$BIN/kubectl" kustomize "$dir"
-}
-by_template() {
-  local dir=$WORK/author
-  mkdir -p "$dir/charts"; cp -r "$SIDECAR_D/author/." "$dir"; cp -r "$CHART" "$dir/charts/udp-proxy"
-  sed -n '/^targets:/,$p' "$SIDECAR_D/values.yaml" | sed 's/^/  /; 1i udp-proxy:\n  mode: injectOnly' >"$dir/values.yaml"
-  sed -i 's/enabled: true/enabled: false/' "$dir/values.yaml"
-  local set; set=$(settings)
-  "$HELM" template author "$dir" "${set//image./udp-proxy.image.}"
-}
-
 sidecar_alike() {
   say 'policy, inject, kustomize and the named template make one container'
   labelled | dry >"$WORK/policy.json"
   unlabelled | dry >"$WORK/none.json"
   unlabelled | inject --target "$TARGETS" | dry >"$WORK/inject.json"
-  by_kustomize | dry >"$WORK/kustomize.json"
-  by_template | dry >"$WORK/template.json"
+  by_kustomize <(unlabelled) "$TARGETS" | dry >"$WORK/kustomize.json"
+  by_template "$HELM" "$SIDECAR_D/values.yaml" | dry >"$WORK/template.json"
   local way pod
   for way in inject:plain inject:annotated inject:with-init kustomize:plain kustomize:with-init template:plain template:annotated; do
     pod=${way#*:}
