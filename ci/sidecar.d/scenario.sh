@@ -21,22 +21,21 @@ same() {
   if [ -n "$2" ] && [ "$2" = "$3" ]; then pass "$1"; else fail "$1"; diff <(echo "$2") <(echo "$3") | sed 's/^/     | /' >&2; fi
 }
 
-# render [argument…]   The policy, as the chart makes it.
-render() {
-  "$HELM" template sidecar "$CHART" --namespace sidecar-chart --kube-version "$K8S_VERSION" --show-only templates/injection.yaml \
-    --set mode=injectOnly --set sidecarInjection.enabled=true "$(settings)" "$@"
+release() {
+  node "$HELM" upgrade --install sidecar "$CHART" --namespace sidecar-chart --create-namespace \
+    --set mode=injectOnly --set sidecarInjection.enabled=true "$(settings)" "$@" >"$WORK/notes.txt"
 }
 has_sidecar() { labelled | dry | ask at "$1" spec initContainers | grep -q '"name": "udp-proxy"'; }
 
 sidecar_policy() {
   say 'the policy'
-  render >"$WORK/policy.yaml"
-  check 'without targets: the API server takes it' kubectl apply -f "$WORK/policy.yaml"
+  check 'without targets: it is installed' release
+  check 'and the notes say who gets a sidecar' grep -q 'WARNING: no target is set' "$WORK/notes.txt"
   # It takes effect some time after it is stored.
   check 'a pod that names its targets gets the sidecar' until_ok 60 has_sidecar annotated
   equal 'a pod that does not starts without one' "$(labelled | dry | ask at plain spec initContainers)" ''
-  render -f "$SIDECAR_D/values.yaml" >"$WORK/policy.yaml"
-  check 'with targets: the API server takes it' kubectl apply -f "$WORK/policy.yaml"
+  check 'with targets: it is upgraded' release -f "$SIDECAR_D/values.yaml"
+  check 'and the notes say how to ask' grep -q 'udp-proxy/inject: "true"' "$WORK/notes.txt"
   check 'every labelled pod gets the sidecar' until_ok 60 has_sidecar plain
 }
 
@@ -123,6 +122,7 @@ sidecar_shares_a_host() {
 
 sidecar_gone() {
   say 'it goes'
-  check 'the namespaces' kubectl delete namespace sidecar sidecar-host --ignore-not-found --timeout=120s
-  check 'the policy' kubectl delete -f "$WORK/policy.yaml"
+  check 'the release' node "$HELM" uninstall sidecar --namespace sidecar-chart --wait --timeout 60s
+  equal 'no policy is left' "$(kubectl get mutatingadmissionpolicies,mutatingadmissionpolicybindings -o name)" ''
+  check 'the namespaces' kubectl delete namespace sidecar sidecar-host sidecar-chart --ignore-not-found --timeout=120s
 }
