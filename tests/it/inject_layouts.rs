@@ -368,7 +368,24 @@ proptest! {
 
     /// Whatever comes in, there is an answer: changed manifests that can be changed back, or one line.
     #[test]
-    fn any_text_is_answered(text in "(apiVersion: v1\nkind: Pod\n)?(spec:\n  containers:\n  - )?[ -~\n\t\"'&*?|>{}\\[\\]:#-]{0,60}") {
+fn any_text_is_answered(
+        text in "(apiVersion: v1\nkind: Pod\n)?(metadata: \\{\\}?\n)?(spec:\n  containers:\n  ?- )?[ -~\n\r\tüあ\u{feff}'\"&*?|>{}\\[\\]:#,-]{0,60}"
+    ) {
+        match inject(&text, &settings(&["--target=a=10.0.0.1:8125"])) {
+            Ok((injected, _)) => prop_assert_eq!(uninject(&injected), uninject(&text)),
+            Err(why) => prop_assert!(!why.contains('\n'), "{}", why),
+        }
+    }
+
+    /// The same for manifests with mistakes in them.
+    #[test]
+    fn a_manifest_with_mistakes_is_answered(mistakes in vec((any::<prop::sample::Index>(), "[ \n\r\t:#&*?|>{}\\[\\]'\"ü<-]{0,2}"), 1..4)) {
+        let mut text: Vec<char> = include_str!("inject.d/survives.yaml").chars().collect();
+        for (place, what) in mistakes {
+            let at = place.index(text.len());
+            text.splice(at..=at, what.chars());
+        }
+        let text: String = text.into_iter().collect();
         match inject(&text, &settings(&["--target=a=10.0.0.1:8125"])) {
             Ok((injected, _)) => prop_assert_eq!(uninject(&injected), uninject(&text)),
             Err(why) => prop_assert!(!why.contains('\n'), "{}", why),
