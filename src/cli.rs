@@ -1,5 +1,6 @@
 //! The command line: clap definitions only. Values are checked in [`crate::config`].
 
+mod inject;
 pub mod service;
 
 use std::ffi::OsString;
@@ -10,6 +11,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::LONG_VERSION;
+pub use inject::{DEFAULT_IMAGE, Inject, Uninject};
 
 const EXAMPLES: &str = "\
 Targets:
@@ -118,6 +120,10 @@ pub enum Command {
     Healthcheck(Healthcheck),
     /// Install and control the Windows service.
     Service(service::Service),
+    /// Read Kubernetes manifests (YAML or JSON) and write them with the sidecar in each pod template.
+    Inject(Inject),
+    /// Read Kubernetes manifests and write them without the sidecar that inject put there.
+    Uninject(Uninject),
 }
 
 /// The flags of the proxy.

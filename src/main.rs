@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         Some(Command::Check(args)) => tools::check::main(&args),
         Some(Command::Healthcheck(args)) => tools::healthcheck::main(&args),
         Some(Command::Service(args)) => service::main(&args),
+        Some(Command::Inject(args)) => tools::inject::main(&args),
+        Some(Command::Uninject(_)) => tools::inject::undo(),
     };
     match ended {
         Ok(code) => code,

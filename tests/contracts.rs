@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use clap::CommandFactory;
 use udp_proxy::cli::Cli;
@@ -66,6 +68,43 @@ fn the_flags_page_is_made_from_the_command_line() {
     }
     text.push_str("```\n");
     generated("docs/flags.md", &text);
+}
+
+#[test]
+fn the_kustomize_component_is_what_inject_writes() {
+    const CONTAINERS: &str = "containers: [{name: any}]\n";
+    let template = |indent: usize| {
+        let pad = " ".repeat(indent);
+        format!("{pad}metadata:\n{pad}  name: any\n{pad}spec:\n{pad}  {CONTAINERS}")
+    };
+    let deep = |indent: usize| template(indent).replace("name: any\n", "labels: {}\n");
+    let workload = |version: &str, kind: &str, rest: &str| format!("apiVersion: {version}\nkind: {kind}\n{rest}");
+    let named = "metadata:\n  name: any\nspec:\n";
+    let patches = [
+        ("template", workload("apps/v1", "Deployment", &format!("{named}  template:\n{}", deep(4)))),
+        (
+            "cronjob",
+            workload("batch/v1", "CronJob", &format!("{named}  jobTemplate:\n    spec:\n      template:\n{}", deep(8))),
+        ),
+        ("pod", workload("v1", "Pod", &template(0))),
+    ];
+    for (name, manifest) in patches {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_udp-proxy"));
+        let mut child = command
+            .args(["inject", "--target", "set=by.the.replacement:1"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(manifest.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let written = String::from_utf8(output.stdout).unwrap();
+        let lines =
+            written.lines().filter(|line| !line.ends_with(CONTAINERS.trim_end()) && !line.ends_with("labels: {}"));
+        let patch: String = lines.map(|line| format!("{}\n", line.replace("inject/", "kustomize/"))).collect();
+        let head = "# Made by `UPDATE_DOCS=1 cargo test --test contracts` from what `udp-proxy inject` writes.\n";
+        generated(&format!("deploy/kustomize/sidecar/{name}.yaml"), &(head.to_owned() + &patch));
+    }
 }
 
 /// The words in `text` that look like flags of the proxy.

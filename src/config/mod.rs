@@ -206,7 +206,11 @@ fn sources(raw: &[String]) -> Result<Vec<Source>, ConfigError> {
     }
 }
 
-fn targets(raw: &[String], queue: QueueLimits) -> Result<Vec<Target>, ConfigError> {
+/// Several `--target` words.
+///
+/// # Errors
+/// The first that cannot be used.
+pub fn targets(raw: &[String], queue: QueueLimits) -> Result<Vec<Target>, ConfigError> {
     let mut targets: Vec<Target> = Vec::new();
     for word in words(raw) {
         let target = Target::parse(word, queue).map_err(|p| ConfigError::new("--target", format!("'{word}': {p}")))?;

@@ -4,6 +4,7 @@ pub mod check;
 pub mod demo;
 pub mod healthcheck;
 mod http;
+pub mod inject;
 pub mod load;
 pub mod probe;
 pub mod sink;

@@ -5,6 +5,8 @@ mod cli;
 mod delivery;
 #[cfg(unix)]
 mod handover;
+mod inject;
+mod inject_layouts;
 mod names;
 mod service;
 mod shutdown;
