@@ -20,7 +20,7 @@ ARG TARGETARCH
 ARG UDP_PROXY_COMMIT=
 # The compiler's own paths are mapped away, or a panic's place would say where cargo keeps its crates.
 RUN --mount=type=cache,id=udp-proxy-crates,target=/usr/local/cargo/registry,sharing=locked \
-    --mount=type=cache,id=udp-proxy-target-${TARGETARCH},target=/src/target,sharing=locked \
+    --mount=type=cache,id=udp-proxy-target,target=/src/target,sharing=locked \
     set -eu; \
     case $TARGETARCH in \
       amd64) target=x86_64-unknown-linux-musl ;; \

@@ -21,15 +21,17 @@ engine_up() {
   PATH=$emulator:$PATH logged ci/cluster.d/docker.sh up 7>&- || die 'the docker engine does not start'
 }
 
-# stand_in NAME ARCH KEY COMMAND…   Imports the root that COMMAND writes as a tar to its last argument, unless the image was
-# made from the same KEY; docker import's further arguments are in the array CONFIG.
+# stand_in NAME ARCH KEY COMMAND…   Makes an image of the root that COMMAND writes as a tar to its last argument, unless it was
+# made from the same KEY; the array CONFIG has further lines of its Dockerfile. (docker import knows no architecture.)
 stand_in() {
-  local name=$1 arch=$2 key=$3; shift 3
+  local name=$1 arch=$2 key=$3 context=$WORK/context; shift 3
   [ "$(docker image inspect -f '{{index .Config.Labels "key"}}' "$name" 2>/dev/null)" = "$key" ] && return 0
   say "a local $name for $arch"
-  logged "$@" "$WORK/root.tar" || return
-  logged docker import --platform "linux/$arch" -c "LABEL key=$key" "${CONFIG[@]}" "$WORK/root.tar" "$name" || return
-  rm "$WORK/root.tar"
+  mkdir -p "$context"
+  logged "$@" "$context/root.tar" || return
+  printf '%s\n' 'FROM scratch' 'ADD root.tar /' "LABEL key=$key" "${CONFIG[@]}" >"$context/Dockerfile"
+  logged docker build --platform "linux/$arch" -t "$name" "$context" || return
+  rm -r "$context"
 }
 
 # bases ARCH   The two images that the Dockerfile starts from; $BASE_NAME is the second.
@@ -37,11 +39,11 @@ bases() {
   local key std CONFIG
   std=$(ci/rust-target x86_64-unknown-linux-musl; ci/rust-target aarch64-unknown-linux-musl)
   key=$( (rustc -vV; echo "$std"; cat ci/image.d/builder-root) | sha256sum | cut -c1-12)
-  CONFIG=(-c 'ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo'
-    -c 'ENV PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin')
+  CONFIG=('ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo'
+    'ENV PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin')
   stand_in "rust:$RUST-slim-bookworm" amd64 "$key" ci/image.d/builder-root || return
   key=$(sha256sum <ci/cluster.d/base-image.sh | cut -c1-12)
-  CONFIG=(-c 'USER 65532' -c 'ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt' -c 'WORKDIR /home/nonroot')
+  CONFIG=('USER 65532' 'ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt' 'WORKDIR /home/nonroot')
   # An engine keeps a name for one architecture only: the second needs a name of its own.
   BASE_NAME=gcr.io/distroless/static-debian12:nonroot
   [ "$1" = amd64 ] || BASE_NAME=udp-proxy-ci/static:$1
