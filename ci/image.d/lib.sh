@@ -38,11 +38,11 @@ stand_in() {
 bases() {
   local key std CONFIG
   std=$(ci/rust-target x86_64-unknown-linux-musl; ci/rust-target aarch64-unknown-linux-musl)
-  key=$( (rustc -vV; echo "$std"; cat ci/image.d/builder-root) | sha256sum | cut -c1-12)
+  key=$( (rustc -vV; echo "$std"; cat ci/image.d/{builder-root,lib.sh}) | sha256sum | cut -c1-12)
   CONFIG=('ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo'
     'ENV PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin')
   stand_in "rust:$RUST-slim-bookworm" amd64 "$key" ci/image.d/builder-root || return
-  key=$(sha256sum <ci/cluster.d/base-image.sh | cut -c1-12)
+  key=$(cat ci/cluster.d/base-image.sh ci/image.d/lib.sh | sha256sum | cut -c1-12)
   CONFIG=('USER 65532' 'ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt' 'WORKDIR /home/nonroot')
   # An engine keeps a name for one architecture only: the second needs a name of its own.
   BASE_NAME=gcr.io/distroless/static-debian12:nonroot
