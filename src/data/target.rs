@@ -95,11 +95,11 @@ impl<S: Sender> Target<S> {
         }
     }
 
-    /// Lets the open pack leave.
+    /// Lets what packing holds leave.
     pub fn close_pack<I: Io<Sender = S>>(&mut self, io: &mut I, books: &mut TargetBooks) {
         let Some(pack) = &mut self.pack else { return };
         let (route, queue) = (&mut self.route, &mut self.queue);
-        pack.close(|ready, weights| forward(route, queue, io, ready, weights, books));
+        pack.close(books, |ready, weights, books| forward(route, queue, io, ready, weights, books));
         self.note_queued(books);
     }
 
@@ -115,7 +115,7 @@ impl<S: Sender> Target<S> {
     }
 
     fn note_queued(&mut self, books: &mut TargetBooks) {
-        let (datagrams, bytes) = self.pack.as_ref().map_or((0, 0), Packing::open);
+        let (datagrams, bytes) = self.pack.as_ref().map_or((0, 0), Packing::held);
         books[TargetCell::Queued] = self.queue.datagrams() + u64::from(datagrams);
         books[TargetCell::QueuedBytes] = (self.queue.bytes() + bytes) as u64;
         books[TargetCell::QueuedHigh] = books[TargetCell::QueuedHigh].max(self.queue.datagrams());

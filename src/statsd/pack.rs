@@ -17,6 +17,8 @@ pub struct Packer {
     start: usize,
     datagrams: u32,
     lines: u32,
+    /// Datagrams in the closed packs.
+    closed: u32,
 }
 
 /// What became of a datagram that was offered.
@@ -52,7 +54,7 @@ pub struct Closed {
 impl Packer {
     /// Packs of up to `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { memory: Vec::new(), limit, start: 0, datagrams: 0, lines: 0 }
+        Self { memory: Vec::new(), limit, start: 0, datagrams: 0, lines: 0, closed: 0 }
     }
 
     /// Offers the next datagram.
@@ -84,9 +86,14 @@ impl Packer {
         self.datagrams
     }
 
-    /// Bytes in the open pack.
-    pub fn open_bytes(&self) -> usize {
-        self.memory.len() - self.start
+    /// Datagrams in memory: in the open pack, and in those that were closed since [`Packer::recycle`].
+    pub fn held_datagrams(&self) -> u32 {
+        self.closed + self.datagrams
+    }
+
+    /// Bytes in memory, as [`Packer::held_datagrams`].
+    pub fn held_bytes(&self) -> usize {
+        self.memory.len()
     }
 
     /// Completes the open pack, if there is anything in it.
@@ -94,6 +101,7 @@ impl Packer {
         let range = self.start..self.memory.len();
         (!range.is_empty()).then(|| {
             self.start = range.end;
+            self.closed += self.datagrams;
             Closed { range, datagrams: std::mem::take(&mut self.datagrams), lines: std::mem::take(&mut self.lines) }
         })
     }
@@ -107,6 +115,7 @@ impl Packer {
     pub fn recycle(&mut self) {
         self.memory.drain(..self.start);
         self.start = 0;
+        self.closed = 0;
     }
 }
 

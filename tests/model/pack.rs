@@ -40,7 +40,7 @@ pub fn check(limit: usize, datagrams: &[Vec<u8>], mut pause: impl FnMut() -> boo
             out.push(bytes);
             packer.recycle();
         }
-        assert_eq!((packer.open_datagrams(), packer.open_bytes()), (0, 0));
+        assert_eq!((packer.held_datagrams(), packer.held_bytes()), (0, 0));
     };
     for datagram in datagrams {
         loop {
