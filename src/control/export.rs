@@ -180,10 +180,9 @@ impl Prometheus {
 struct Sent(HashMap<Key, u64>);
 
 impl Sent {
-    /// How much a counter has grown since it was last asked for.
-    fn growth(&mut self, key: &Key, value: f64) -> u64 {
-        let before = self.0.insert(key.clone(), value as u64).unwrap_or(0);
-        (value as u64).saturating_sub(before)
+    /// How much a counter has grown since it was last sent.
+    fn growth(&self, key: &Key, value: u64) -> u64 {
+        value.saturating_sub(self.0.get(key).copied().unwrap_or(0))
     }
 }
 

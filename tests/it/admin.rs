@@ -114,6 +114,40 @@ fn self_metrics_leave_as_statsd() {
     proxy.stop();
 }
 
+/// The growth of an interval whose datagrams could not leave was forgotten.
+#[cfg(unix)]
+#[test]
+fn self_metrics_that_could_not_leave_are_told_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("metrics.sock");
+    let sink = Sink::new();
+    let outlet = format!("--metrics-statsd=unixgram://{}", path.display());
+    let (proxy, admin) = start(&[&sink.target("a", ""), &outlet, "--metrics-interval=100ms"]);
+    Client::to(proxy.address()).send_all(&proxy, lines(50));
+    // Intervals pass in which nobody is there.
+    let began = std::time::Instant::now();
+    while began.elapsed() < std::time::Duration::from_millis(350) {
+        assert_eq!(get(&admin, "/livez").0, 200);
+    }
+    let receiver = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    receiver.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    Client::to(proxy.address()).send_all(&proxy, lines(7));
+    let mut received = 0;
+    let mut buffer = [0; 65_536];
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while received < 57 {
+        assert!(std::time::Instant::now() < deadline, "{received} of 57 were told: the first interval is forgotten");
+        let length = receiver.recv(&mut buffer).expect("what was received before is told, too");
+        for line in std::str::from_utf8(&buffer[..length]).unwrap().lines() {
+            if let Some(value) = line.strip_prefix("udp_proxy.received:") {
+                received += value.split('|').next().unwrap().parse::<u64>().unwrap();
+            }
+        }
+    }
+    assert_eq!(received, 57, "each growth is told once");
+    proxy.stop();
+}
+
 #[test]
 fn self_metrics_can_go_through_the_proxy_to_every_target() {
     let sinks = [Sink::new(), Sink::new()];

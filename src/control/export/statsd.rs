@@ -1,13 +1,13 @@
 //! The StatsD outlet: the exporter formats the lines, and our sink joins them into datagrams and sends them.
 //!
-//! Always true: it never blocks; a datagram that cannot be sent is counted and forgotten (the next interval
-//! brings newer gauges, and the books are not touched).
+//! Always true: it never blocks; growth that could not be sent is part of what the next interval sends, so the
+//! counts on the other side add up to the books whatever happened between.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use cadence::MetricSink;
-use metrics::Recorder;
+use metrics::{Key, Recorder};
 use metrics_exporter_statsd::{StatsdBuilder, StatsdRecorder};
 
 use super::{METADATA, Sent, State, locked, samples};
@@ -57,19 +57,33 @@ impl Statsd {
     pub fn send(&self, state: &State, endpoint: Option<Endpoint>) {
         self.sink.connect(endpoint);
         let mut sent = locked(&self.sent);
+        // The counters whose lines stand in the open datagram.
+        let mut open = Vec::new();
+        let settle = |sent: &mut Sent, open: &mut Vec<(Key, u64)>| match self.sink.flushed() {
+            Some(Flushed::Left) => sent.0.extend(open.drain(..)),
+            Some(Flushed::Lost) => open.clear(),
+            None => {}
+        };
         for sample in samples(state) {
             let key = sample.key(sample.row.name.to_owned());
             match sample.row.kind {
-                Kind::Counter => {
-                    let growth = sent.growth(&key, sample.value);
-                    if growth > 0 {
-                        self.recorder.register_counter(&key, &METADATA).increment(growth);
-                    }
-                }
                 Kind::Gauge => self.recorder.register_gauge(&key, &METADATA).set(sample.value),
+                Kind::Counter => {
+                    let value = sample.value as u64;
+                    let growth = sent.growth(&key, value);
+                    if growth == 0 {
+                        continue;
+                    }
+                    self.recorder.register_counter(&key, &METADATA).increment(growth);
+                    // The line that did not fit has sent the datagram before it.
+                    settle(&mut sent, &mut open);
+                    open.push((key, value));
+                }
             }
+            settle(&mut sent, &mut open);
         }
         self.sink.flush_all();
+        settle(&mut sent, &mut open);
     }
 }
 
@@ -82,6 +96,16 @@ struct Open {
     endpoint: Option<Endpoint>,
     socket: Option<socket2::Socket>,
     lines: Vec<u8>,
+    /// What became of the datagram that was flushed last, if nobody has asked yet.
+    flushed: Option<Flushed>,
+}
+
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flushed {
+    /// The kernel took it.
+    Left,
+    Lost,
 }
 
 impl Datagrams {
@@ -91,6 +115,11 @@ impl Datagrams {
             open.socket = endpoint.as_ref().and_then(|endpoint| bind::connect(endpoint).ok());
             open.endpoint = endpoint;
         }
+    }
+
+    /// What became of the datagram that was flushed since this was last asked.
+    fn flushed(&self) -> Option<Flushed> {
+        locked(&self.0).flushed.take()
     }
 
     fn flush_all(&self) {
@@ -103,12 +132,14 @@ impl Open {
         if self.lines.is_empty() {
             return;
         }
+        self.flushed = Some(Flushed::Lost);
         if let Some(socket) = &self.socket {
             // The second try: an answer to an earlier datagram may have been pending on the socket. A Unix
             // receiver that was replaced is found at the next interval.
             let sent = socket.send(&self.lines).or_else(|_| socket.send(&self.lines));
-            if sent.is_err() {
-                self.socket = None;
+            match sent {
+                Ok(_) => self.flushed = Some(Flushed::Left),
+                Err(_) => self.socket = None,
             }
         }
         self.lines.clear();
