@@ -5,7 +5,8 @@
 export DOCKER_HOST=unix:///run/cluster-docker.sock DOCKER_BUILDKIT=1
 IMAGE_CACHE=$CACHE/image
 RUST=$(rustc -vV | sed -n 's/^release: \([0-9]*\.[0-9]*\).*/\1/p')
-docker() { /usr/bin/docker "$@"; }
+# Without the engine's warning at each run that nothing of it is forwarded: its containers have a cable of their own.
+docker() { /usr/bin/docker "$@" 2> >(grep -v '^WARNING: ' >&2); }
 logged() { "$@" >"$WORK/log" 2>&1 || { tail -n 60 "$WORK/log" >&2; return 1; }; }
 
 # engine_up   Takes the machine's one engine for this script; waits for others that have it. With an emulator in its PATH, the
