@@ -155,7 +155,8 @@ impl Config {
         let queue = QueueLimits {
             datagrams: units::count(&raw.channel_size, 1..=10_000_000)
                 .map_err(|p| ConfigError::new("--channel-size", p))?,
-            bytes: units::size(&raw.queue_bytes, 65_535..=1 << 34).map_err(|p| ConfigError::new("--queue-bytes", p))?,
+            bytes: units::size(&raw.queue_bytes, 65_535..=units::two_to(34))
+                .map_err(|p| ConfigError::new("--queue-bytes", p))?,
             overflow: Overflow::default(),
         };
         let sources = sources(&raw.source)?;

@@ -120,7 +120,7 @@ impl Target {
             let named = |problem: String| format!("option {name}: {problem}");
             match name {
                 "queue" => self.queue.datagrams = units::count(value, 1..=10_000_000).map_err(named)?,
-                "queue_bytes" => self.queue.bytes = units::size(value, 65_535..=1 << 34).map_err(named)?,
+                "queue_bytes" => self.queue.bytes = units::size(value, 65_535..=units::two_to(34)).map_err(named)?,
                 "overflow" => {
                     self.queue.overflow = match value {
                         "newest" => Overflow::Newest,

@@ -4,6 +4,14 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+/// Two to the power of `bits`, or the most that a 32-bit program can count.
+pub const fn two_to(bits: u32) -> usize {
+    match 1usize.checked_shl(bits) {
+        Some(value) => value,
+        None => usize::MAX,
+    }
+}
+
 /// A count: `4096`, `100k`, `2M` (decimal).
 ///
 /// # Errors

@@ -100,7 +100,10 @@ fn plan(args: &cli::Load, endpoint: Endpoint) -> Result<Plan, AppError> {
         rate,
         duration: units::duration(&args.duration, Duration::from_millis(1)..=Duration::from_secs(86_400))
             .map_err(|p| usage("--duration", p))?,
-        count: args.count.as_deref().map_or(Ok(u64::MAX), |raw| count("--count", raw, 1 << 40).map(|n| n as u64))?,
+        count: args
+            .count
+            .as_deref()
+            .map_or(Ok(u64::MAX), |raw| count("--count", raw, units::two_to(40)).map(|n| n as u64))?,
         sizes,
         flows: count("--flows", &args.flows, 1024)?,
         format,

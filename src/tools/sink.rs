@@ -99,7 +99,8 @@ fn end(args: &cli::Sink) -> Result<End, AppError> {
         let parse = |raw: &String| units::duration(raw, Duration::from_millis(1)..=day).map_err(|p| usage(flag, p));
         raw.as_ref().map(parse).transpose()
     };
-    let expect = |raw: &String| units::count(raw, 1..=1 << 40).map(|n| n as u64).map_err(|p| usage("--expect", p));
+    let expect =
+        |raw: &String| units::count(raw, 1..=units::two_to(40)).map(|n| n as u64).map_err(|p| usage("--expect", p));
     Ok(End {
         duration: duration("--duration", &args.duration)?,
         idle: duration("--idle", &args.idle)?,

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -36,18 +37,8 @@ pub(super) fn install(given: &Settings, account: &str) -> Result<ExitCode, AppEr
     let failed = |error| refused("install", error);
     let program = std::env::current_exe().map_err(failed)?;
     let text = program.to_string_lossy().into_owned();
-    let info = ServiceInfo {
-        name: NAME.into(),
-        display_name: NAME.into(),
-        service_type: ServiceType::OWN_PROCESS,
-        start_type: ServiceStartType::AutoStart,
-        error_control: ServiceErrorControl::Normal,
-        executable_path: program,
-        launch_arguments: vec!["service".into(), "run".into()],
-        dependencies: Vec::new(),
-        account_name: (!account.eq_ignore_ascii_case("LocalSystem")).then(|| account.into()),
-        account_password: None,
-    };
+    let other = (!account.eq_ignore_ascii_case("LocalSystem")).then(|| account.into());
+    let info = info(program, other);
     let manager = manager(ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE).map_err(failed)?;
     let service = manager
         .create_service(&info, ServiceAccess::CHANGE_CONFIG | ServiceAccess::START | ServiceAccess::DELETE)
@@ -67,11 +58,31 @@ pub(super) fn install(given: &Settings, account: &str) -> Result<ExitCode, AppEr
     Ok(ExitCode::SUCCESS)
 }
 
+/// The service that starts `program`; its path is put in quotes. Without an account: LocalSystem for a new service,
+/// the one it has for an installed one.
+fn info(program: PathBuf, account: Option<OsString>) -> ServiceInfo {
+    ServiceInfo {
+        name: NAME.into(),
+        display_name: NAME.into(),
+        service_type: ServiceType::OWN_PROCESS,
+        start_type: ServiceStartType::AutoStart,
+        error_control: ServiceErrorControl::Normal,
+        executable_path: program,
+        launch_arguments: vec!["service".into(), "run".into()],
+        dependencies: Vec::new(),
+        account_name: account,
+        account_password: None,
+    }
+}
+
 pub(super) fn configure() -> Result<ExitCode, AppError> {
     let failed = |error| refused("configure", error);
-    settle().map_err(failed)?;
+    let service = open(ServiceAccess::CHANGE_CONFIG | ServiceAccess::START).map_err(failed)?;
     let program = std::env::current_exe().map_err(failed)?;
     registry::register_events(&program.to_string_lossy()).map_err(failed)?;
+    // Not every installer puts a path with spaces in quotes (Wine's does not).
+    service.change_config(&info(program, None)).map_err(|error| failed(cause(error)))?;
+    equip(&service).map_err(failed)?;
     println!("recovery actions, delayed start, description and event source are set");
     Ok(ExitCode::SUCCESS)
 }

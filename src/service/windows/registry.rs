@@ -5,8 +5,8 @@ use std::io;
 
 use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, ERROR_SUCCESS, WIN32_ERROR};
 use windows_sys::Win32::System::Registry::{
-    HKEY_LOCAL_MACHINE, REG_DWORD, REG_EXPAND_SZ, REG_SZ, REG_VALUE_TYPE, RRF_RT_REG_EXPAND_SZ, RRF_RT_REG_SZ,
-    RegDeleteKeyValueW, RegDeleteTreeW, RegGetValueW, RegSetKeyValueW,
+    HKEY_LOCAL_MACHINE, REG_DWORD, REG_EXPAND_SZ, REG_SZ, REG_VALUE_TYPE, RRF_RT_REG_SZ, RegDeleteKeyValueW,
+    RegDeleteTreeW, RegGetValueW, RegSetKeyValueW,
 };
 
 use crate::cli::service::Settings;
@@ -73,7 +73,7 @@ fn text(path: &str, name: &str) -> Option<String> {
                 HKEY_LOCAL_MACHINE,
                 path.as_ptr(),
                 name.as_ptr(),
-                RRF_RT_REG_SZ | RRF_RT_REG_EXPAND_SZ,
+                RRF_RT_REG_SZ, // an expandable one is expanded and counts as this type
                 std::ptr::null_mut(),
                 value.as_mut_ptr().cast(),
                 &mut size,
