@@ -9,14 +9,14 @@ RUST=$(rustc -vV | sed -n 's/^release: \([0-9]*\.[0-9]*\).*/\1/p')
 docker() { /usr/bin/docker "$@" 2> >(grep -v '^WARNING: ' >&2); }
 logged() { "$@" >"$WORK/log" 2>&1 || { tail -n 60 "$WORK/log" >&2; return 1; }; }
 
-# engine_up   Takes the machine's one engine for this script; waits for others that have it. With an emulator in its PATH, the
+# engine_up   Takes the machine's one engine for this script, whatever its cache; waits for others that have it. With an emulator in its PATH, the
 # engine runs arm64 programs in builds without a change to the kernel's settings.
 engine_up() {
   local emulator=$IMAGE_CACHE/emulator
   apt qemu-user-static
   mkdir -p "$emulator"
   ln -sf /usr/bin/qemu-aarch64-static "$emulator/buildkit-qemu-aarch64"
-  exec 7>"$CACHE/docker.lock"; flock -w 900 7 || die 'another script has had the docker engine for a quarter of an hour'
+  exec 7>/run/udp-proxy-ci-docker.lock; flock -w 900 7 || die 'another script has had the docker engine for a quarter of an hour'
   if docker info >/dev/null 2>&1; then return; fi
   at_exit 'logged ci/cluster.d/docker.sh down'
   PATH=$emulator:$PATH logged ci/cluster.d/docker.sh up 7>&- || die 'the docker engine does not start'
