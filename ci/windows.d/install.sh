@@ -45,6 +45,9 @@ msi_installs() {
   equal 'the event source' "$(value "$SOURCE_KEY" EventMessageFile)" "$PROGRAM"
   equal 'the version among the programs' "$(version)" "$VERSION"
   check 'event 1: it serves' event 1 serves
+  check 'recovery actions are asked for' grep -q 'SERVICE_CONFIG_FAILURE_ACTIONS not implemented: period 86400' "$TRACE"
+  check 'so is delayed start' grep -q 'ChangeServiceConfig2W level 3 not implemented' "$TRACE"
+  check 'and recovery from exit codes' grep -q 'ChangeServiceConfig2W level 4 not implemented' "$TRACE"
   check 'it runs what was built' cmp "$LEGACY64" "$DRIVE/Program Files/udp-proxy/udp-proxy.exe"
   check 'the log of msiexec tells of the service' grep -q 'InstallServices' "$WORK/install.log"
 }
@@ -88,7 +91,7 @@ msi_repairs() {
   equal 'its account' "$(account)" 'NT AUTHORITY\LocalService'
   equal 'the flag is in force' "$(asked "d['config']['shutdown_delay']")" 1s
   rm -f "$DRIVE/Program Files/udp-proxy/LICENSE.txt"
-  check 'msiexec /f' msi f.log /f "$(property "$MSI" ProductCode)"
+  check 'again with no properties' msi same.log /i "$(path "$MSI")"
   check 'a lost file is back' test -s "$DRIVE/Program Files/udp-proxy/LICENSE.txt"
   equal 'the service is' "$(state)" running
 }
