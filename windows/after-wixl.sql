@@ -53,16 +53,32 @@ INSERT INTO `Registry` (`Registry`, `Root`, `Key`, `Name`, `Value`, `Component_`
 CREATE TABLE `MsiServiceConfig` (`MsiServiceConfig` CHAR(72) NOT NULL, `Name` CHAR(255) NOT NULL, `Event` SHORT NOT NULL, `ConfigType` LONG NOT NULL, `Argument` CHAR(255), `Component_` CHAR(72) NOT NULL PRIMARY KEY `MsiServiceConfig`)
 INSERT INTO `MsiServiceConfig` (`MsiServiceConfig`, `Name`, `Event`, `ConfigType`, `Argument`, `Component_`) VALUES ('DelayedStart', 'udp-proxy', 5, 3, '1', 'Program')
 INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) VALUES ('MsiConfigureServices', 'VersionNT >= 600', 5850)
-INSERT INTO `CustomAction` (`Action`, `Type`, `Source`, `Target`) VALUES ('ConfigureService', 3090, 'Exe', 'service configure')
+INSERT INTO `CustomAction` (`Action`, `Type`, `Source`, `Target`) VALUES ('ConfigureService', 3090, 'Exe', 'service configure --account "[SERVICE_ACCOUNT]"')
 INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) VALUES ('ConfigureService', 'NOT REMOVE', 5860)
+
+-- The program waits for its drain as long as it moves; StopServices gives up after 30 s. A rollback starts it again.
+-- (3154: ConfigureService's type, and a failure is no matter: it is not running. 3410: the same in a rollback)
+INSERT INTO `CustomAction` (`Action`, `Type`, `Source`, `Target`) VALUES ('StartAgain', 3410, 'Exe', 'service start')
+INSERT INTO `CustomAction` (`Action`, `Type`, `Source`, `Target`) VALUES ('DrainService', 3154, 'Exe', 'service stop')
+INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) VALUES ('StartAgain', 'Installed AND START_SERVICE <> "0"', 1880)
+INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) VALUES ('DrainService', 'Installed', 1890)
 
 UPDATE `InstallExecuteSequence` SET `Condition` = 'VersionNT AND START_SERVICE <> "0"' WHERE `Action` = 'StartServices'
 
--- The logs go with PURGE=1 only: a row whose directory property is not set does nothing. (2: when it is removed)
+-- The logs go with PURGE=1 only: a row whose directory property is not set does nothing. As many
+-- names as the service keeps files. (2: when it is removed)
 INSERT INTO `CustomAction` (`Action`, `Type`, `Source`, `Target`) VALUES ('PurgeLogs', 51, 'PURGELOGDIR', '[LOGDIR]')
 INSERT INTO `CustomAction` (`Action`, `Type`, `Source`, `Target`) VALUES ('PurgeData', 51, 'PURGEDATADIR', '[DATADIR]')
 INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) VALUES ('PurgeLogs', 'REMOVE = "ALL" AND PURGE = "1" AND NOT UPGRADINGPRODUCTCODE', 1010)
 INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) VALUES ('PurgeData', 'REMOVE = "ALL" AND PURGE = "1" AND NOT UPGRADINGPRODUCTCODE', 1011)
-INSERT INTO `RemoveFile` (`FileKey`, `Component_`, `FileName`, `DirProperty`, `InstallMode`) VALUES ('Logs', 'Program', '*.log', 'PURGELOGDIR', 2)
+INSERT INTO `RemoveFile` (`FileKey`, `Component_`, `FileName`, `DirProperty`, `InstallMode`) VALUES ('Log0', 'Program', 'udp-proxy.log', 'PURGELOGDIR', 2)
+INSERT INTO `RemoveFile` (`FileKey`, `Component_`, `FileName`, `DirProperty`, `InstallMode`) VALUES ('Log1', 'Program', 'udp-proxy.1.log', 'PURGELOGDIR', 2)
+INSERT INTO `RemoveFile` (`FileKey`, `Component_`, `FileName`, `DirProperty`, `InstallMode`) VALUES ('Log2', 'Program', 'udp-proxy.2.log', 'PURGELOGDIR', 2)
+INSERT INTO `RemoveFile` (`FileKey`, `Component_`, `FileName`, `DirProperty`, `InstallMode`) VALUES ('Log3', 'Program', 'udp-proxy.3.log', 'PURGELOGDIR', 2)
+INSERT INTO `RemoveFile` (`FileKey`, `Component_`, `FileName`, `DirProperty`, `InstallMode`) VALUES ('Log4', 'Program', 'udp-proxy.4.log', 'PURGELOGDIR', 2)
 INSERT INTO `RemoveFile` (`FileKey`, `Component_`, `DirProperty`, `InstallMode`) VALUES ('LogDir', 'Program', 'PURGELOGDIR', 2)
 INSERT INTO `RemoveFile` (`FileKey`, `Component_`, `DirProperty`, `InstallMode`) VALUES ('MoreData', 'Program', 'PURGEDATADIR', 2)
+
+-- Where the list of programs says it is.
+INSERT INTO `CustomAction` (`Action`, `Type`, `Source`, `Target`) VALUES ('TellLocation', 51, 'ARPINSTALLLOCATION', '[INSTALLDIR]')
+INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) VALUES ('TellLocation', 'NOT REMOVE', 1005)

@@ -13,6 +13,9 @@ asked() { status | python3 -c "import json, sys; d = json.load(sys.stdin); print
 products() { win reg query 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall' /s | grep -c 'DisplayName *REG_SZ *udp-proxy$' || true; }
 version() { win reg query 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall' /s | awk '/DisplayName +REG_SZ +udp-proxy$/ {on = 1} on && $1 == "DisplayVersion" {print $3; exit}'; }
 
+# same 'what' NOW BEFORE   As equal, for texts of many lines.
+same() { check "$1" diff <(echo "$3") <(echo "$2"); }
+
 # left   What of the product is on the machine, logs aside.
 left() {
   local what
@@ -42,6 +45,9 @@ msi_installs() {
   equal 'the event source' "$(value "$SOURCE_KEY" EventMessageFile)" "$PROGRAM"
   equal 'the version among the programs' "$(version)" "$VERSION"
   check 'event 1: it serves' event 1 serves
+  check 'recovery actions are asked for' grep -q 'SERVICE_CONFIG_FAILURE_ACTIONS not implemented: period 86400' "$TRACE"
+  check 'so is delayed start' grep -q 'ChangeServiceConfig2W level 3 not implemented' "$TRACE"
+  check 'and recovery from exit codes' grep -q 'ChangeServiceConfig2W level 4 not implemented' "$TRACE"
   check 'it runs what was built' cmp "$LEGACY64" "$DRIVE/Program Files/udp-proxy/udp-proxy.exe"
   check 'the log of msiexec tells of the service' grep -q 'InstallServices' "$WORK/install.log"
 }
@@ -85,7 +91,7 @@ msi_repairs() {
   equal 'its account' "$(account)" 'NT AUTHORITY\LocalService'
   equal 'the flag is in force' "$(asked "d['config']['shutdown_delay']")" 1s
   rm -f "$DRIVE/Program Files/udp-proxy/LICENSE.txt"
-  check 'msiexec /f' msi f.log /f "$(path "$MSI")"
+  check 'again with no properties' msi same.log /i "$(path "$MSI")"
   check 'a lost file is back' test -s "$DRIVE/Program Files/udp-proxy/LICENSE.txt"
   equal 'the service is' "$(state)" running
 }
@@ -97,15 +103,15 @@ msi_upgrades() {
   check 'msiexec, with no properties' msi upgrade.log /i "$(path "$NEWER_MSI")"
   equal 'the version among the programs' "$(version)" "$NEWER_VERSION"
   equal 'one product' "$(products)" 1
-  equal 'the settings are kept' "$(win reg query "$SETTINGS")" "$before"
+  same 'the settings are kept' "$(win reg query "$SETTINGS")" "$before"
   equal 'the account is kept' "$(account)" 'NT AUTHORITY\LocalService'
   equal 'the service is' "$(state)" running
   equal 'it sends to as many targets' "$(asked "len(d['config']['targets'])")" 3
   before=$(everything)
   if msi downgrade.log /i "$(path "$MSI")"; then fail 'a downgrade is refused'; else pass 'a downgrade is refused'; fi
-  equal 'nothing has changed' "$(everything)" "$before"
+  same 'nothing has changed' "$(everything)" "$before"
   if msi worse.log /i "$(path "$NEWER_MSI")" LOG_LEVEL=loud; then fail 'a wrong value in a repair is refused'; else pass 'a wrong value in a repair is refused'; fi
-  equal 'nothing has changed' "$(everything)" "$before"
+  same 'nothing has changed' "$(everything)" "$before"
   equal 'and the service is' "$(state)" running
 }
 
@@ -117,7 +123,7 @@ bad_configuration_stops() {
   win reg add "$SETTINGS" /v Targets /d nonsense /f >/dev/null
   check 'start says how it ended' grep -q 'exit code 2' <<<"$(service start)"
   equal 'the service is' "$(state)" 'stopped (exit code 2)'
-  check 'event 3 names the flag' event 3 "--target: 'nonsense'"
+  check 'event 3 names the flag' event 3 '--target: .nonsense'
   check 'so does the log file' grep -q "ERROR.*--target: 'nonsense'" "$(log_file)"
   check 'msiexec with a good value' msi mended.log /i "$(path "$NEWER_MSI")" TARGETS="$good"
   equal 'the service is' "$(state)" running
@@ -143,15 +149,15 @@ msi_uninstalls() {
   equal 'nothing is left' "$(left)" ''
   check 'the logs are' test -s "$logs/udp-proxy.log"
   check 'nothing listens any more' bash -c '! curl -s -m 2 "http://127.0.0.1:$1/" ' _ "$ADMIN_PORT"
-  check 'again, without starting it, into another directory' msi again.log /i "$(path "$MSI")" START_SERVICE=0 TARGETS="127.0.0.1:$A_PORT" 'INSTALLDIR=C:\Relay'
-  PROGRAM='C:\Relay\udp-proxy.exe'
+  check 'again, without starting it, into another directory' msi again.log /i "$(path "$MSI")" START_SERVICE=0 TARGETS="127.0.0.1:$A_PORT" 'INSTALLDIR=C:\The Relay'
+  PROGRAM='C:\The Relay\udp-proxy.exe'
   check 'the service has not been started' grep -q '^stopped' <<<"$(state)"
-  equal 'what it starts' "$(value "$SERVICE" ImagePath)" '"C:\Relay\udp-proxy.exe" service run'
+  equal 'what it starts' "$(value "$SERVICE" ImagePath)" '"C:\The Relay\udp-proxy.exe" service run'
   equal 'its account is the default again' "$(account)" 'NT SERVICE\udp-proxy'
   check 'an upgrade' msi elsewhere.log /i "$(path "$NEWER_MSI")" START_SERVICE=0
-  equal 'it stays in its directory' "$(value "$SERVICE" ImagePath)" '"C:\Relay\udp-proxy.exe" service run'
+  equal 'it stays in its directory' "$(value "$SERVICE" ImagePath)" '"C:\The Relay\udp-proxy.exe" service run'
   check 'msiexec /x PURGE=1' msi purge.log /x "$(path "$NEWER_MSI")" PURGE=1
   equal 'nothing is left' "$(left)" ''
-  check 'nor of the directory' test ! -e "$DRIVE/Relay"
+  check 'nor of the directory' test ! -e "$DRIVE/The Relay"
   check 'nor of the logs' test ! -e "$DRIVE/ProgramData/udp-proxy"
 }

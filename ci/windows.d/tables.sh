@@ -33,8 +33,9 @@ check_tables() {
     Program 'Receives every StatsD/DogStatsD datagram once and sends it to every target, and never loses one in silence.'
   row "$variant: it is started, stopped and deleted" "$msi" ServiceControl Service udp-proxy 163 '' 1 Program
   row "$variant: delayed start" "$msi" MsiServiceConfig DelayedStart udp-proxy 5 3 1 Program
-  row "$variant: recovery by the program, as the system" "$msi" CustomAction ConfigureService 3090 Exe 'service configure' ''
+  row "$variant: recovery by the program, as the system" "$msi" CustomAction ConfigureService 3090 Exe 'service configure --account "[SERVICE_ACCOUNT]"' ''
   row "$variant: the default account" "$msi" CustomAction DefaultAccount 51 SERVICE_ACCOUNT 'NT SERVICE\udp-proxy' ''
+  row "$variant: it drains as long as it takes" "$msi" CustomAction DrainService 3154 Exe 'service stop' ''
   row "$variant: older versions and other builds are replaced" "$msi" Upgrade '{7B0C2A1E-52A5-4C7E-9A2D-8F0F3B1D6E55}' '' "$version" '' 513 '' WIX_UPGRADE_DETECTED
   row "$variant: newer ones are not" "$msi" LaunchCondition 'NOT WIX_DOWNGRADE_DETECTED' \
     'A newer udp-proxy is installed. Uninstall it first if you want an older one.'
@@ -48,8 +49,10 @@ check_tables() {
     "$(order "$msi" AppSearch KeepTargets RepairAll CostInitialize CheckSettings InstallInitialize RemoveExistingProducts InstallFiles)" \
     'AppSearch KeepTargets RepairAll CostInitialize CheckSettings InstallInitialize RemoveExistingProducts InstallFiles '
   equal "$variant: the service is complete before it starts" \
-    "$(order "$msi" StopServices WriteRegistryValues InstallServices MsiConfigureServices ConfigureService StartServices)" \
-    'StopServices WriteRegistryValues InstallServices MsiConfigureServices ConfigureService StartServices '
+    "$(order "$msi" DrainService StopServices WriteRegistryValues InstallServices MsiConfigureServices ConfigureService StartServices)" \
+    'DrainService StopServices WriteRegistryValues InstallServices MsiConfigureServices ConfigureService StartServices '
+  equal "$variant: PURGE=1 takes as many logs as the service keeps" \
+    "$(rows "$msi" RemoveFile | grep -c '\.log')" "$(sed -n 's/^const LOG_FILES: u32 = \([0-9]*\);/\1/p' src/service/windows/run.rs)"
   case $variant in
     x64) property='WINDOWS_MAJOR OR REMOVE' ;;
     *) property='VersionNT >= 601 OR REMOVE' ;;

@@ -2,7 +2,7 @@
 # A Windows of its own for this run, in $WORK; what is seen there is the text that programs print and what stands in
 # the registry and on the disk. Always true: no exit code alone proves anything, Wine may exit 0 having run nothing.
 export WINEPREFIX=$WORK/wine WINEDEBUG=-all
-# Wine has no event log; what is reported to it is in the trace of the process that reports.
+# Wine has no event log, recovery actions or delayed start; what is asked of it is in the trace of who asks.
 TRACE=$WORK/services.trace
 DRIVE=$WINEPREFIX/drive_c
 
@@ -12,7 +12,7 @@ wine_up() {
   timeout 60 wineserver -w || die 'wineboot did not end'
   # Services end with the last program of a user: cmd waits for a line that never comes.
   mkfifo "$WORK/hold"
-  WINEDEBUG=-all,+eventlog,fixme+advapi background "$TRACE" bash -c 'exec wine cmd <"$1"' _ "$WORK/hold"
+  WINEDEBUG=-all,+eventlog,fixme+advapi,fixme+service background "$TRACE" bash -c 'exec wine cmd <"$1"' _ "$WORK/hold"
   exec 8>"$WORK/hold"
   until_ok 60 grep -q Windows "$TRACE" || die 'Wine does not come up'
 }

@@ -31,7 +31,11 @@ pub enum Action {
         account: String,
     },
     /// Give the installed service what an MSI cannot: recovery, delayed start, description, event source.
-    Configure,
+    Configure {
+        /// The account that it is to run as from now on; without this it keeps the one it has.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+    },
     /// Stop and delete the service, its settings and its event source.
     Uninstall,
     /// Start it, and wait until it serves.

@@ -75,13 +75,13 @@ fn info(program: PathBuf, account: Option<OsString>) -> ServiceInfo {
     }
 }
 
-pub(super) fn configure() -> Result<ExitCode, AppError> {
+pub(super) fn configure(account: Option<&str>) -> Result<ExitCode, AppError> {
     let failed = |error| refused("configure", error);
     let service = open(ServiceAccess::CHANGE_CONFIG | ServiceAccess::START).map_err(failed)?;
     let program = std::env::current_exe().map_err(failed)?;
     registry::register_events(&program.to_string_lossy()).map_err(failed)?;
-    // Not every installer puts a path with spaces in quotes (Wine's does not).
-    service.change_config(&info(program, None)).map_err(|error| failed(cause(error)))?;
+    // Not every installer puts a path with spaces in quotes or gives an installed service its new account (Wine's).
+    service.change_config(&info(program, account.map(OsString::from))).map_err(|error| failed(cause(error)))?;
     equip(&service).map_err(failed)?;
     println!("recovery actions, delayed start, description and event source are set");
     Ok(ExitCode::SUCCESS)

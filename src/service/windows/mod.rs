@@ -16,7 +16,7 @@ pub(super) fn main(action: &Action) -> Result<ExitCode, AppError> {
     match action {
         Action::Run { flags } => run::main(flags),
         Action::Install { settings, account } => manage::install(settings, account),
-        Action::Configure => manage::configure(),
+        Action::Configure { account } => manage::configure(account.as_deref()),
         Action::Uninstall => manage::uninstall(),
         Action::Start => manage::start(),
         Action::Stop => manage::stop(),
