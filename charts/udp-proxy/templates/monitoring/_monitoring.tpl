@@ -3,12 +3,12 @@ What the objects of metrics have in common. Always true: nothing is rendered tha
 work is refused in one line.
 */}}
 
-{{- define "udp-proxy.metrics.checked" -}}
+{{- define "udp-proxy.checks.metrics" -}}
 {{- $metrics := .Values.metrics }}
 {{- if and $metrics.podMonitor.enabled $metrics.serviceMonitor.enabled }}
 {{- fail "metrics.podMonitor.enabled, metrics.serviceMonitor.enabled: every pod would be scraped twice: enable one of them" }}
 {{- end }}
-{{- if eq .Values.mode "injectOnly" }}
+{{- if not (include "udp-proxy.hasPods" .) }}
 {{- range $name := list "podMonitor" "serviceMonitor" "prometheusRule" "dashboard" }}
 {{- if (index $metrics $name).enabled }}
 {{- fail (printf "metrics.%s.enabled: mode injectOnly runs no proxy that could be scraped: set mode to daemonset or deployment, or switch it off" $name) }}
