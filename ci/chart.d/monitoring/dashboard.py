@@ -14,29 +14,29 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 POD = "{{pod}} {{instance}}"
 
 
-def rate(name, of, by):
-    return f"sum by ({by}) (rate(udp_proxy_{name}_total{{{of}}}[$__rate_interval]))"
+def rate(name, of, by=""):
+    grouped = f"sum by ({by}) (" if by else "sum("
+    return f"{grouped}rate(udp_proxy_{name}_total{{{of}}}[$__rate_interval]))"
 
 
 def most(name, of, by):
     return f"max by ({by}) (udp_proxy_{name}{{{of}}})"
 
 
-HOST = [(f"sum(rate(udp_proxy_host_udp_{name}_total{{{OF}}}[$__rate_interval]))", legend) for name, legend in (
+HOST = [(rate(f"host_udp_{name}", OF), legend) for name, legend in (
     ("receive_buffer_errors", "receive buffer full"), ("in_errors", "not delivered, any reason"),
     ("send_buffer_errors", "send buffer full"), ("no_ports", "nothing listens"))]
-SIZES = [(f"histogram_quantile({q}, sum by (le) (rate(udp_proxy_datagram_size_bytes_bucket{{{OF}}}[$__rate_interval])))",
-          f"{q:.0%} are not larger") for q in (0.5, 0.9, 0.99)]
-LOST = (f"sum(rate(udp_proxy_kernel_drops_total{{{OF}}}[$__rate_interval])) + "
-        f"sum(rate(udp_proxy_dropped_total{{{TO}}}[$__rate_interval]))")
+SIZES = f"sum by (le) (rate(udp_proxy_datagram_size_bytes_bucket{{{OF}}}[$__rate_interval]))"
+PER_PROXY = "pod, instance"
 
 # Rows of the page: title, then panels: title, kind, width of 24, unit, what it says, queries with their legends.
 ROWS = [
     ("At a glance", [
-        ("Ready", "stat", 4, "short", "Proxies that say yes to /readyz.",
+        ("Ready", "stat", 4, "short", "Proxies that say yes to /readyz, of all that are scraped.",
          [(f"sum(udp_proxy_ready{{{OF}}})", "ready"), (f"count(udp_proxy_ready{{{OF}}})", "of")]),
-        ("Received", "stat", 4, "cps", "Datagrams a second.", [(f"sum(rate(udp_proxy_received_total{{{OF}}}[$__rate_interval]))", "")]),
-        ("Lost", "loss", 4, "cps", "Datagrams a second that the kernel or a proxy dropped; those of a target once for each target.", [(LOST, "")]),
+        ("Received", "stat", 4, "cps", "Datagrams a second.", [(rate("received", OF), "")]),
+        ("Lost", "loss", 4, "cps", "Datagrams a second that the kernel dropped, and a proxy for each of its targets.",
+         [(rate("kernel_drops", OF) + " + " + rate("dropped", TO), "")]),
         ("Targets not up", "loss", 4, "short", "Of all proxies and targets.",
          [(f"sum(1 - udp_proxy_target_up{{{TO}}})", "")]),
         ("Books", "stat", 4, "bool_yes_no", "Whether received = sent + queued + discarded + dropped in every proxy.",
@@ -45,59 +45,66 @@ ROWS = [
          [(f"count by (version, commit) (udp_proxy_build_info{{{OF}}})", "{{version}} {{commit}}")]),
     ]),
     ("Traffic", [
-        ("Received", "line", 12, "cps", "Datagrams a second, by proxy.", [(rate("received", OF, "pod, instance"), POD)]),
-        ("Sent", "line", 12, "cps", "Received datagrams that left, a second, by target.", [(rate("sent", TO, "target"), "{{target}}")]),
+        ("Received", "line", 12, "cps", "Datagrams a second, by proxy.", [(rate("received", OF, PER_PROXY), POD)]),
+        ("Sent", "line", 12, "cps", "Received datagrams that left, a second, by target.",
+         [(rate("sent", TO, "target"), "{{target}}")]),
         ("Bytes", "line", 8, "Bps", "Payload received, and sent to each target.",
-         [(f"sum(rate(udp_proxy_received_bytes_total{{{OF}}}[$__rate_interval]))", "received"), (rate("sent_bytes", TO, "target"), "sent to {{target}}")]),
-        ("Datagram sizes", "line", 8, "bytes", "Bounds of the size histogram's buckets, interpolated.", SIZES),
+         [(rate("received_bytes", OF), "received"), (rate("sent_bytes", TO, "target"), "sent to {{target}}")]),
+        ("Datagram sizes", "line", 8, "bytes", "Between the bounds of the size histogram's buckets.",
+         [(f"histogram_quantile({q}, {SIZES})", f"{q:.0%} are not larger") for q in (0.5, 0.9, 0.99)]),
         ("Datagrams out for each received", "line", 8, "percentunit", "Below 100% where pack joins datagrams.",
          [(f'{rate("datagrams_out", TO, "target")} / {rate("sent", TO, "target")}', "{{target}}")]),
     ]),
     ("Losses: all of these should be zero", [
         ("Dropped, by target and reason", "line", 12, "cps", "Reasons are explained in docs/metrics.md.",
          [(rate("dropped", TO, "target, reason"), "{{target}} {{reason}}")]),
-        ("Kernel drops", "line", 12, "cps", "Datagrams that the kernel threw away before the proxy could read them: its receive buffer was full.",
-         [(rate("kernel_drops", OF, "pod, instance, listener"), POD + " {{listener}}")]),
-        ("Host UDP errors", "line", 8, "cps", "Of the whole network namespace: of the node with hostNetwork, else of the pod.", HOST),
-        ("Truncated and receive errors", "line", 8, "cps", "Datagrams larger than --buffer, and receive calls that failed.",
-         [(f"sum(rate(udp_proxy_truncated_total{{{OF}}}[$__rate_interval]))", "truncated"),
-          (f"sum(rate(udp_proxy_receive_errors_total{{{OF}}}[$__rate_interval]))", "receive errors")]),
+        ("Kernel drops", "line", 12, "cps", "Lost before the proxy could read them: its receive buffer was full.",
+         [(rate("kernel_drops", OF, PER_PROXY + ", listener"), POD + " {{listener}}")]),
+        ("Host UDP errors", "line", 8, "cps", "Of the network: the node's with hostNetwork, else the pod's.", HOST),
+        ("Truncated and receive errors", "line", 8, "cps", "Datagrams above --buffer, and receive calls that failed.",
+         [(rate("truncated", OF), "truncated"), (rate("receive_errors", OF), "receive errors")]),
         ("Discarded by rule", "line", 8, "cps", "No loss: left out by a rule, such as empty datagrams with pack.",
          [(rate("discarded", TO, "target"), "{{target}}")]),
     ]),
     ("Targets", [
-        ("Up", "state", 12, "short", "Share of proxies that can send to it.", [(f"avg by (target) (udp_proxy_target_up{{{TO}}})", "{{target}}")]),
+        ("Up", "state", 12, "short", "Share of proxies that can send to it.",
+         [(f"avg by (target) (udp_proxy_target_up{{{TO}}})", "{{target}}")]),
         ("Name resolves", "state", 12, "short", "Share of proxies whose last look-up of its name was answered.",
          [(f"avg by (target) (udp_proxy_target_resolved{{{TO}}})", "{{target}}")]),
-        ("Queue fill", "line", 12, "percentunit", "The fullest queue of a target, by datagrams or bytes. Each shard has its own part of a queue: drops can begin before 100%.",
+        ("Queue fill", "line", 12, "percentunit",
+         "The fullest queue of a target. Each shard has a part of it of its own: drops can begin before 100%.",
          [(f"max by (target) (udp_proxy_queued{{{TO}}} / udp_proxy_queue_capacity{{{TO}}})", "{{target}} datagrams"),
-          (f"max by (target) (udp_proxy_queued_bytes{{{TO}}} / udp_proxy_queue_bytes_capacity{{{TO}}})", "{{target}} bytes")]),
-        ("Queued", "line", 12, "short", "Datagrams that wait in the fullest queue, and the most that waited since a proxy's start.",
+          (f"max by (target) (udp_proxy_queued_bytes{{{TO}}} / udp_proxy_queue_bytes_capacity{{{TO}}})",
+           "{{target}} bytes")]),
+        ("Queued", "line", 12, "short", "Datagrams in the fullest queue, and the most since a proxy's start.",
          [(most("queued", TO, "target"), "{{target}} now"), (most("queued_high", TO, "target"), "{{target}} most")]),
-        ("Refusals", "line", 12, "cps", "Answers that nothing listens at the target.", [(rate("refusals", TO, "target"), "{{target}}")]),
+        ("Refusals", "line", 12, "cps", "Answers that nothing listens at the target.",
+         [(rate("refusals", TO, "target"), "{{target}}")]),
         ("Failed look-ups and address changes", "line", 12, "cps", "Of the targets' names.",
-         [(rate("resolve_failures", TO, "target"), "{{target}} failed"), (rate("address_changes", TO, "target"), "{{target}} changed")]),
+         [(rate("resolve_failures", TO, "target"), "{{target}} failed"),
+          (rate("address_changes", TO, "target"), "{{target}} changed")]),
     ]),
     ("Receive buffer", [
-        ("Asked, granted, highest fill", "line", 12, "bytes", "Granted below asked: net.core.rmem_max is too small. Highest fill near granted: bursts nearly overflow it. By proxy, of one socket.",
-         [(most("receive_buffer_asked_bytes", OF, "pod, instance"), "asked " + POD),
-          (f"min by (pod, instance) (udp_proxy_receive_buffer_granted_bytes{{{OF}}})", "granted " + POD),
-          (most("receive_queue_high_bytes", OF, "pod, instance"), "highest " + POD)]),
+        ("Asked, granted, highest fill", "line", 12, "bytes",
+         "Of one socket. Granted below asked: net.core.rmem_max is too small. Highest near granted: bursts fill it.",
+         [(most("receive_buffer_asked_bytes", OF, PER_PROXY), "asked " + POD),
+          (f"min by ({PER_PROXY}) (udp_proxy_receive_buffer_granted_bytes{{{OF}}})", "granted " + POD),
+          (most("receive_queue_high_bytes", OF, PER_PROXY), "highest " + POD)]),
         ("Fill now", "line", 12, "bytes", "Of a listener's sockets together, with the kernel's overhead.",
-         [(most("receive_queue_bytes", OF, "pod, instance, listener"), POD + " {{listener}}")]),
+         [(most("receive_queue_bytes", OF, PER_PROXY + ", listener"), POD + " {{listener}}")]),
     ]),
     ("Process", [
-        ("CPU for each datagram", "line", 8, "µs", "Of the data threads, for each received datagram. Falls as traffic rises.",
-         [(f'{rate("shard_cpu_microseconds", OF, "pod, instance")} / {rate("received", OF, "pod, instance")}', POD)]),
+        ("CPU for each datagram", "line", 8, "µs", "Of the data threads, for each one received. Falls as traffic rises.",
+         [(f'{rate("shard_cpu_microseconds", OF, PER_PROXY)} / {rate("received", OF, PER_PROXY)}', POD)]),
         ("CPU", "line", 8, "percentunit", "Of one core, all data threads together.",
-         [(f'{rate("shard_cpu_microseconds", OF, "pod, instance")} / 1e6', POD)]),
-        ("Memory", "line", 8, "bytes", "Resident.", [(most("resident_memory_bytes", OF, "pod, instance"), POD)]),
+         [(f'{rate("shard_cpu_microseconds", OF, PER_PROXY)} / 1e6', POD)]),
+        ("Memory", "line", 8, "bytes", "Resident.", [(most("resident_memory_bytes", OF, PER_PROXY), POD)]),
         ("Datagrams for each receive call", "line", 8, "short", "Near 64 the proxy is at its limit.",
-         [(f'{rate("received", OF, "pod, instance")} / {rate("batches", OF, "pod, instance")}', POD)]),
-        ("Longest time since a shard's turn", "line", 8, "s", "An idle shard turns twice a second; after 5 seconds the proxy is not live.",
-         [(most("shard_heartbeat_age_seconds", OF, "pod, instance"), POD)]),
+         [(f'{rate("received", OF, PER_PROXY)} / {rate("batches", OF, PER_PROXY)}', POD)]),
+        ("Longest time since a shard's turn", "line", 8, "s", "An idle one turns twice a second; after 5 s the proxy is not live.",
+         [(most("shard_heartbeat_age_seconds", OF, PER_PROXY), POD)]),
         ("Time since start", "line", 8, "s", "Falls to zero at each restart.",
-         [(f"time() - {most('start_time_seconds', OF, 'pod, instance')}", POD)]),
+         [(f"time() - {most('start_time_seconds', OF, PER_PROXY)}", POD)]),
     ]),
 ]
 HEIGHT = {"stat": 4, "loss": 4, "line": 8, "state": 6}
@@ -118,7 +125,8 @@ def look(kind, unit):
                                   "thresholds": steps((None, "red"), (0.001, "orange"), (1, "green"))}, {
             "showValue": "never", "mergeValues": True, "legend": {"showLegend": False}, "tooltip": {"mode": "single"}}
     return "timeseries", {"unit": unit, "min": 0, "custom": {"fillOpacity": 8, "showPoints": "never"}}, {
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True}, "tooltip": {"mode": "multi", "sort": "desc"}}
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+        "tooltip": {"mode": "multi", "sort": "desc"}}
 
 
 def panels():
@@ -138,8 +146,8 @@ def panels():
                 "id": number, "type": shape, "title": name, "description": says, "datasource": SOURCE,
                 "gridPos": {"h": height, "w": width, "x": x, "y": y},
                 "fieldConfig": {"defaults": defaults, "overrides": []}, "options": options,
-                "targets": [{"refId": "ABCDEFGH"[i], "datasource": SOURCE, "expr": expr, "legendFormat": legend or "__auto"}
-                            for i, (expr, legend) in enumerate(queries)],
+                "targets": [{"refId": ref, "datasource": SOURCE, "expr": expr, "legendFormat": legend or "__auto"}
+                            for ref, (expr, legend) in zip("ABCDEFGH", queries)],
             })
             x += width
         y += height
@@ -147,18 +155,18 @@ def panels():
 
 
 def variable(name, label, metric, of):
-    query = f"label_values(udp_proxy_{metric}{{{of}}}, {name})" if of else f"label_values(udp_proxy_{metric}, {name})"
-    return {"name": name, "label": label, "type": "query", "datasource": SOURCE, "query": {"query": query, "refId": name},
-            "definition": query, "refresh": 2, "sort": 1, "multi": True, "includeAll": True, "allValue": ".*",
-            "current": {"text": ["All"], "value": ["$__all"]}}
+    query = f"label_values(udp_proxy_{metric}{{{of}}}, {name})"
+    return {"name": name, "label": label, "type": "query", "datasource": SOURCE, "definition": query,
+            "query": {"query": query, "refId": name}, "refresh": 2, "sort": 1, "multi": True, "includeAll": True,
+            "allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]}}
 
 
 def dashboard():
     in_namespace = 'namespace=~"$namespace"'
     in_job = in_namespace + ',job=~"$job"'
     return {
-        "uid": "udp-proxy", "title": "udp-proxy", "tags": ["udp-proxy", "statsd"], "schemaVersion": 39, "version": 1,
-        "editable": True, "graphTooltip": 1, "refresh": "30s", "time": {"from": "now-1h", "to": "now"}, "timezone": "",
+        "uid": "udp-proxy", "title": "udp-proxy", "tags": ["statsd"], "schemaVersion": 39, "version": 1,
+        "editable": True,        "graphTooltip": 1, "refresh": "30s", "time": {"from": "now-1h", "to": "now"}, "timezone": "",
         "annotations": {"list": []}, "links": [],
         "templating": {"list": [
             {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1},
