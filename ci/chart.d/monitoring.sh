@@ -1,8 +1,10 @@
 # shellcheck shell=bash
-# Sourced, after ci/lib.sh and ci/cluster.d/env.sh; needs $BIN/helm3 and $BIN/helm4 (ci/cluster.d/get.sh tools), but
-# no cluster. Owns: that what the chart tells Prometheus and Grafana is right, by their own programs and schemas.
-#   UDP_PROXY   the program, for monitoring_prometheus
+# Sourced, after ci/lib.sh and ci/cluster.d/env.sh; needs $BIN/helm3 and $BIN/helm4 (ci/cluster.d/get.sh tools) and go,
+# but no cluster. Owns: that what the chart tells Prometheus and Grafana is right, by their own programs and schemas.
+#   PYTHON      a python3 with what ci/chart.d/requirements.txt names
+#   UDP_PROXY   the program to scrape; without it, it is built
 #
+#   monitoring               all of it:
 #   monitoring_renders       what is rendered, what is refused, the operator's own CRDs, the dashboard's file
 #   monitoring_rules         when each alert fires and when not, by promtool
 #   monitoring_prometheus    (live.sh) every query of dashboard and rules has an answer in a Prometheus that scrapes one
@@ -19,19 +21,8 @@ monitored() {
   local helm=$1; shift
   "$helm" template rel "$CHART" -n ns --set-string targets.a.address=10.0.0.1:8125 "$@"
 }
-
-# python FILE argument…   With yaml and jsonschema: of whatever python3 is first, or Debian's.
-python() {
-  if [ -z "${PYTHON-}" ]; then
-    PYTHON=python3
-    if ! python3 -c 'import jsonschema, yaml' 2>/dev/null; then
-      apt python3-yaml python3-jsonschema
-      PYTHON=/usr/bin/python3
-    fi
-  fi
-  local file=$1; shift
-  "$PYTHON" "$MONITORING_D/$file" "$@"
-}
+# python FILE argument…   One of our own programs.
+python() { "$PYTHON" "$MONITORING_D/$1" "${@:2}"; }
 
 # Debian's Prometheus, unpacked but not installed: an installed one starts to serve.
 prometheus_tools() {
@@ -50,7 +41,6 @@ prometheus_tools() {
 
 monitoring_crds() {
   local module folder
-  command -v go >/dev/null || apt golang-go
   module=$(cd "$WORK" && go mod download -json "$OPERATOR")
   grep -qF "\"Sum\": \"$OPERATOR_SUM\"" <<<"$module" || die "$OPERATOR has another sum than $OPERATOR_SUM"
   folder=$(sed -n 's/^\s*"Dir": "\(.*\)",$/\1/p' <<<"$module")/example/prometheus-operator-crd
@@ -64,8 +54,8 @@ kinds() {
   monitored "$@" | awk '/^# Source:/ {ours = /\/monitoring\//} ours && /^kind: / {print $2}' | sort | paste -sd ' '
 }
 
-# refused 'what is claimed' TEXT argument…   Both Helms refuse it, and TEXT is in what they say.
-refused() {
+# monitoring_refuses 'what is claimed' TEXT argument…   Both Helms refuse it, and TEXT is in what they say.
+monitoring_refuses() {
   local what=$1 text=$2 helm; shift 2
   for helm in "$BIN/helm3" "$BIN/helm4"; do
     check "$what ($(basename "$helm"))" grep -qF -- "$text" <(monitored "$helm" "$@" 2>&1 >/dev/null || true)
@@ -81,13 +71,13 @@ monitoring_renders() {
     equal 'what is enabled' "$(kinds "$helm" "${ALL_METRICS[@]}")" 'ConfigMap PodMonitor PrometheusRule'
     equal 'the other monitor' "$(kinds "$helm" "${service[@]}")" 'ServiceMonitor'
   done
-  refused 'both monitors are refused' 'every pod would be scraped twice: enable one' "${ALL_METRICS[@]}" "${service[@]}"
+  monitoring_refuses 'both monitors are refused' 'every pod would be scraped twice: enable one' "${ALL_METRICS[@]}" "${service[@]}"
   for name in podMonitor serviceMonitor prometheusRule dashboard; do
-    refused "$name without pods is refused" "metrics.$name.enabled: mode injectOnly runs no proxy" \
+    monitoring_refuses "$name without pods is refused" "metrics.$name.enabled: mode injectOnly runs no proxy" \
       --set "mode=injectOnly,metrics.$name.enabled=true"
   done
-  refused 'an unknown alert is refused' "KernelDrop" --set "$rules.KernelDrop.enabled=false"
-  refused 'an interval that is none is refused' 'interval' --set metrics.podMonitor.interval=often
+  monitoring_refuses 'an unknown alert is refused' "KernelDrop" --set "$rules.KernelDrop.enabled=false"
+  monitoring_refuses 'an interval that is none is refused' 'interval' --set metrics.podMonitor.interval=often
 
   say 'monitoring: each alert can be switched off'
   monitored "$BIN/helm4" "${ALL_METRICS[@]}" >"$WORK/monitored.yaml"
@@ -144,4 +134,15 @@ monitoring_rules() {
     < <(monitored "$BIN/helm4" --set=metrics.prometheusRule.enabled=true)
 }
 
+# shellcheck source=ci/chart.d/monitoring/live.sh
 source "$MONITORING_D/live.sh"
+
+monitoring() {
+  monitoring_renders
+  monitoring_rules
+  if [ -z "${UDP_PROXY-}" ]; then
+    check 'the program is built' cargo build --locked --release --quiet
+    UDP_PROXY=${CARGO_TARGET_DIR:-$ROOT/target}/release/udp-proxy
+  fi
+  monitoring_prometheus
+}

@@ -94,14 +94,15 @@ ROWS = [
          [(most("receive_queue_bytes", OF, PER_PROXY + ", listener"), POD + " {{listener}}")]),
     ]),
     ("Process", [
-        ("CPU for each datagram", "line", 8, "µs", "Of the data threads, for each one received. Falls as traffic rises.",
+        ("CPU for each datagram", "line", 8, "µs", "Of the data threads, for each received. Falls as traffic rises.",
          [(f'{rate("shard_cpu_microseconds", OF, PER_PROXY)} / {rate("received", OF, PER_PROXY)}', POD)]),
         ("CPU", "line", 8, "percentunit", "Of one core, all data threads together.",
          [(f'{rate("shard_cpu_microseconds", OF, PER_PROXY)} / 1e6', POD)]),
         ("Memory", "line", 8, "bytes", "Resident.", [(most("resident_memory_bytes", OF, PER_PROXY), POD)]),
         ("Datagrams for each receive call", "line", 8, "short", "Near 64 the proxy is at its limit.",
          [(f'{rate("received", OF, PER_PROXY)} / {rate("batches", OF, PER_PROXY)}', POD)]),
-        ("Longest time since a shard's turn", "line", 8, "s", "An idle one turns twice a second; after 5 s the proxy is not live.",
+        ("Longest time since a shard's turn", "line", 8, "s",
+         "An idle shard turns twice a second; after 5 seconds the proxy is not live.",
          [(most("shard_heartbeat_age_seconds", OF, PER_PROXY), POD)]),
         ("Time since start", "line", 8, "s", "Falls to zero at each restart.",
          [(f"time() - {most('start_time_seconds', OF, PER_PROXY)}", POD)]),
@@ -166,7 +167,7 @@ def dashboard():
     in_job = in_namespace + ',job=~"$job"'
     return {
         "uid": "udp-proxy", "title": "udp-proxy", "tags": ["statsd"], "schemaVersion": 39, "version": 1,
-        "editable": True,        "graphTooltip": 1, "refresh": "30s", "time": {"from": "now-1h", "to": "now"}, "timezone": "",
+        "editable": True, "graphTooltip": 1, "refresh": "30s", "time": {"from": "now-1h", "to": "now"}, "timezone": "",
         "annotations": {"list": []}, "links": [],
         "templating": {"list": [
             {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1},

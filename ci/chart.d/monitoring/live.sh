@@ -5,11 +5,12 @@
 
 # port STREAM|DGRAM   A port of 127.0.0.1 that nobody has.
 port() {
-  python3 -c "from socket import *; s = socket(type=SOCK_$1); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
+  "$PYTHON" -c "from socket import *; s = socket(type=SOCK_$1); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
 }
 # above SERIES COUNT   Whether the proxy's own count is larger.
 above() {
-  curl -sf "http://127.0.0.1:$ADMIN/metrics" | awk -v series="$1" -v n="$2" '$1 == series && $2 > n {f = 1} END {exit !f}'
+  curl -sf "http://127.0.0.1:$ADMIN/metrics" |
+    awk -v series="$1" -v count="$2" '$1 == series && $2 > count {found = 1} END {exit !found}'
 }
 asked() { python queries.py "http://127.0.0.1:$ASK" "$@"; }
 
@@ -45,7 +46,7 @@ start_prometheus() {
   monitored "$BIN/helm4" -n service "$admin" --set=metrics.serviceMonitor.enabled=true >"$rendered/service.yaml"
   KSM=$(port STREAM) ASK=$(port STREAM)
   mkdir "$rendered/ksm"; cp "$MONITORING_D/kube-state-metrics.txt" "$rendered/ksm/metrics"
-  background "$WORK/ksm.log" python3 -m http.server --bind 127.0.0.1 --directory "$rendered/ksm" "$KSM"
+  background "$WORK/ksm.log" "$PYTHON" -m http.server --bind 127.0.0.1 --directory "$rendered/ksm" "$KSM"
   python scrape.py config "$rendered/rules.yaml" "127.0.0.1:$KSM" pods="$rendered/pods.yaml@127.0.0.1" \
     node="$rendered/node.yaml@127.0.0.1" six="$rendered/six.yaml@::1" service="$rendered/service.yaml@127.0.0.1" \
     >"$rendered/prometheus.yml"
@@ -78,8 +79,7 @@ unanswered() {
 }
 
 monitoring_prometheus() {
-  [ -x "${UDP_PROXY-}" ] || die 'UDP_PROXY: the program is needed: target/release/udp-proxy'
-  command -v python3 >/dev/null || apt python3
+  [ -x "${UDP_PROXY-}" ] || die "UDP_PROXY: '${UDP_PROXY-}' is no program: give target/release/udp-proxy"
   command -v curl >/dev/null || apt curl ca-certificates
   prometheus_tools
   say 'monitoring: a proxy and its Prometheus'
