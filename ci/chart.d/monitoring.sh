@@ -71,7 +71,8 @@ monitoring_renders() {
     equal 'what is enabled' "$(kinds "$helm" "${ALL_METRICS[@]}")" 'ConfigMap PodMonitor PrometheusRule'
     equal 'the other monitor' "$(kinds "$helm" "${service[@]}")" 'ServiceMonitor'
   done
-  monitoring_refuses 'both monitors are refused' 'every pod would be scraped twice: enable one' "${ALL_METRICS[@]}" "${service[@]}"
+  monitoring_refuses 'both monitors are refused' 'every pod would be scraped twice: enable one of them' \
+    "${ALL_METRICS[@]}" "${service[@]}"
   for name in podMonitor serviceMonitor prometheusRule dashboard; do
     monitoring_refuses "$name without pods is refused" "metrics.$name.enabled: mode injectOnly runs no proxy" \
       --set "mode=injectOnly,metrics.$name.enabled=true"
