@@ -88,6 +88,7 @@ chart_notes() {
   says 'injection: the label' 'udp-proxy/inject: "true"' --set sidecarInjection.enabled=true
   check 'injection: no target' grep -q 'WARNING: no target is set, so only pods with the annotation' \
     <("$BIN/helm4" install udp $CHART --dry-run=client --set mode=injectOnly,sidecarInjection.enabled=true 2>&1)
+  check 'injection: not asked for' grep -q 'WARNING: nothing is installed' <("$BIN/helm4" install udp $CHART --dry-run=client --set mode=injectOnly 2>&1)
   check 'injection: not served' grep -q '1.30.0 does not serve' <("$BIN/helm4" template udp $CHART "${RIGHT[@]}" --kube-version 1.30.0 \
     --set sidecarInjection.enabled=true --set-json 'extraObjects=["notes: {{ include \"udp-proxy.injection.notes\" . | toJson }}"]')
 }
@@ -100,6 +101,8 @@ chart_package() {
   check 'helm-docs finds nothing to change in the README' bash -c "
     cp -r $CHART '$WORK/docs' && '$TOOLS/helm-docs' -c '$WORK/docs' -l warning && diff $CHART/README.md '$WORK/docs/README.md'"
   equal 'the chart installs this program' "$(sed -n 's/^appVersion: //p' $CHART/Chart.yaml)" "$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)"
+  equal 'pages and manifests name the image of this version' \
+    "$(grep -ohE 'ghcr.io/udp-proxy/udp-proxy:[0-9.]+[0-9]' docs/*.md deploy -r | sort -u)" "ghcr.io/udp-proxy/udp-proxy:$(sed -n 's/^appVersion: //p' $CHART/Chart.yaml)"
   check 'it is packaged' "$BIN/helm4" package $CHART -d "$WORK"
   check 'what is in the package lints' "$BIN/helm3" lint --strict --quiet "$WORK/udp-proxy-$version.tgz" "${RIGHT[@]}"
   background "$WORK/registry.log" "$TOOLS/crane" registry serve --address 127.0.0.1:0
