@@ -89,12 +89,13 @@ impl Pipe {
         self.clients.retain_mut(Client::is_connected);
     }
 
-    /// The client whose turn it is has gone: its instance waits for another one.
+    /// The client whose turn it is has gone: its instance waits for another one, or goes too.
     fn release(&mut self) {
-        if self.leaving {
+        let client = &mut self.clients[self.turn];
+        if self.leaving || client.pipe.disconnect().is_err() {
             self.clients.remove(self.turn);
         } else {
-            self.clients[self.turn].wait();
+            client.wait();
         }
     }
 
@@ -160,12 +161,8 @@ impl Client {
         Self { pipe, connected: false, stream: Stream::default() }
     }
 
-    /// Ends the connection, if there is one, and waits for the next. An event tells of it.
+    /// Waits for a client. An event tells of it.
     fn wait(&mut self) {
-        if self.connected {
-            // It fails only where there is nobody to disconnect.
-            let _ = self.pipe.disconnect();
-        }
         self.connected = false;
         self.stream = Stream::default();
         // It is asked again with each look; a client that is here already shows then.
