@@ -5,7 +5,7 @@
 SIDECAR_D=$ROOT/ci/sidecar.d
 CHART=${CHART:-$ROOT/charts/udp-proxy}
 TARGETS='datadog=$(HOST_IP):8125?pack=mtu&queue=100000 otel=otel.monitoring:8125'   # as in values.yaml
-settings() { echo "--set-string=image.repository=${IMAGE%:*},image.tag=${IMAGE##*:}"; }
+settings() { echo "--set-string=image.registry=,image.repository=${IMAGE%:*},image.tag=${IMAGE##*:}"; }
 
 # by_kustomize FILE [TARGETS]   The file through the component.
 by_kustomize() {

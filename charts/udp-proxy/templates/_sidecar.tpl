@@ -17,7 +17,7 @@ The sidecar, for chart authors: one item of initContainers. Needs udp-proxy as a
 {{- $values := get ($chart.Values | default dict) "sidecarInjection" | default dict -}}
 {{- $image := .image -}}
 {{- if and (not $image) $chart -}}{{- $image = include "udp-proxy.image" $chart -}}{{- end -}}
-{{- $targets := include "udp-proxy.sidecar.targets" (.targets | default (and $chart ($values.targets | default $chart.Values.targets))) -}}
+{{- $targets := include "udp-proxy.targets" (.targets | default (and $chart ($values.targets | default $chart.Values.targets))) -}}
 {{- if not $image }}{{ fail "udp-proxy.sidecar: there is no image: give root ($) and the dependency udp-proxy, or image" }}{{ end -}}
 {{- if not $targets }}{{ fail "udp-proxy.sidecar: there is no target: give targets" }}{{ end -}}
 {{- $spec := dict
@@ -69,25 +69,6 @@ securityContext:
   seccompProfile:
     type: RuntimeDefault
 terminationMessagePolicy: FallbackToLogsOnError
-{{- end }}
-
-{{/* A map of targets by name, or words already, as words. */}}
-{{- define "udp-proxy.sidecar.targets" -}}
-{{- if kindIs "map" . -}}
-{{- $words := list -}}
-{{- range $name, $target := . -}}
-{{- $options := list -}}
-{{- range $option, $value := omit $target "address" -}}
-{{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) -}}
-{{- $options = append $options (printf "%s=%v" $option (kindIs "float64" $value | ternary (printf "%.0f" (float64 (kindIs "float64" $value | ternary $value 0.0))) $value)) -}}
-{{- end -}}
-{{- end -}}
-{{- $words = append $words (printf "%s=%s%s%s" $name $target.address (empty $options | ternary "" "?") (join "&" $options)) -}}
-{{- end -}}
-{{- join " " $words -}}
-{{- else if . -}}
-{{- . -}}
-{{- end -}}
 {{- end }}
 
 {{/*
