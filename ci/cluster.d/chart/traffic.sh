@@ -12,8 +12,8 @@ kubectl() { node kubectl "$@"; }
 ctr() { node ctr -a "$STATE/run/containerd.sock" -n k8s.io "$@"; }
 with_image() { sed "s|IMAGE|$IMAGE|" "$1"; }
 
-# release NAMESPACE argument…   Installs or upgrades the release `udp-proxy` there.
-release() {
+# deploy NAMESPACE argument…   Installs or upgrades the release `udp-proxy` there.
+deploy() {
   local namespace=$1; shift
   node "$HELM" upgrade --install udp-proxy "$CHART" --namespace "$namespace" --create-namespace -f "$CHART_D/values.yaml" \
     --set-string "image.registry=,image.repository=${IMAGE%:*},image.tag=${IMAGE##*:}" "$@"
@@ -32,9 +32,11 @@ pid_of() {
   local id; id=$(kubectl get pod -n "$1" "$2" -o 'jsonpath={.status.containerStatuses[0].containerID}')
   ctr task ls | awk -v id="${id#containerd://}" '$1 == id { print $2 }'
 }
-# books NAMESPACE POD KEY…   Values of its books, by /status through the API server.
+# status NAMESPACE POD   Its /status, through the API server.
+status() { kubectl get --raw "/api/v1/namespaces/$1/pods/$2:2204/proxy/status"; }
+# books NAMESPACE POD KEY…   Values of its books.
 books() {
-  local status; status=$(kubectl get --raw "/api/v1/namespaces/$1/pods/$2:2204/proxy/status"); shift 2
+  local status; status=$(status "$1" "$2"); shift 2
   python3 -c 'import json, sys; books = json.loads(sys.argv[1])["books"]; print(*(books[key] for key in sys.argv[2:]))' "$status" "$@"
 }
 

@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# Sourced after expose.sh. Owns: what the API server admits (security levels, NetworkPolicy, monitoring objects), and that
+# an upgrade from the previous chart and an uninstall leave what they should.
+
+restricted() {
+  say 'a namespace that enforces the restricted level'
+  kubectl label namespace restricted pod-security.kubernetes.io/enforce=restricted
+  check 'exposure service is installed there, with a NetworkPolicy' deploy restricted --set networkPolicy.enabled=true --wait --timeout 60s
+  check 'its pod is Ready' until_ok 30 ready restricted
+  equal 'the API server has the NetworkPolicy (nothing enforces it in this cluster)' \
+    "$(kubectl get networkpolicy -n restricted udp-proxy -o jsonpath='{.spec.policyTypes}')" '["Ingress","Egress"]'
+  carries 'datagrams come to both targets' pod udp-proxy.restricted.svc:8125
+  round 1000000 1; check 'helm test' node "$BIN/helm4" test udp-proxy -n restricted --timeout 60s; ended
+  check 'it goes' uninstall restricted
+
+  local ports=listen.port=8127,admin.port=2214
+  check 'exposure hostNetwork is taken' deploy_notes restricted --set "exposure=hostNetwork,$ports"
+  check 'but its pods are refused' until_ok 30 refused
+  equal 'so it has none' "$(pods restricted)" ''
+  local advice; advice=$(sed -n 's/^ *\(kubectl label namespace .*\)/\1/p' "$WORK/notes")
+  equal 'the notes say what the namespace needs' "$advice" 'kubectl label namespace restricted pod-security.kubernetes.io/enforce=privileged'
+  # shellcheck disable=SC2086 # the words of the advice
+  check 'with that' node $advice --overwrite
+  check 'its pod comes and is Ready' until_ok 60 ready restricted
+  carries 'datagrams come to both targets' client "$NODE_IP:8127"
+}
+deploy_notes() { deploy "$@" >"$WORK/notes"; }
+refused() { kubectl get events -n restricted --field-selector reason=FailedCreate -o 'jsonpath={.items[*].message}' | grep -q 'violates PodSecurity "restricted:latest": host namespaces (hostNetwork=true)'; }
+
+# What is stored in the cluster, but for what comes and goes by itself.
+everything() {
+  local kinds; kinds=$(kubectl api-resources --verbs=list -o name | grep -vE '^(events|leases|componentstatuses|ipaddresses)(\.|$)' | paste -sd,)
+  kubectl get "$kinds" -A --ignore-not-found --no-headers -o custom-columns=K:.kind,S:.metadata.namespace,N:.metadata.name 2>/dev/null | sort
+}
+nothing_more() { everything >"$WORK/after" && diff "$WORK/before" "$WORK/after"; }
+SPACES=("${EXPOSED[@]}" health restricted previous)
+spaces_up() {
+  local name
+  for name in "${SPACES[@]}"; do kubectl create namespace "$name"; done >/dev/null
+  for name in "${SPACES[@]}"; do until_ok 30 kubectl get serviceaccount,configmap/kube-root-ca.crt -n "$name"; done
+  everything >"$WORK/before"
+}
+gone() {
+  local name
+  say 'uninstall'
+  for name in "${SPACES[@]}"; do check "$name" uninstall "$name"; done
+  kubectl delete service -n targets later >/dev/null
+  check 'nothing is left in the whole cluster that was not there before' until_ok 60 nothing_more || diff "$WORK/before" "$WORK/after"
+}
+
+# The previous chart had nothing but the policy; its values are given again, as one does.
+upgraded() {
+  local given=(--namespace previous --set mode=injectOnly,sidecarInjection.enabled=true -f "$CHART_D/values.yaml"
+    --set-string "image.repository=${IMAGE%:*},image.tag=${IMAGE##*:}")
+  say 'upgrade from the previous chart'
+  check 'it is installed' node "$BIN/helm3" install udp-proxy "$ROOT"/ci/chart.d/previous/udp-proxy-*.tgz "${given[@]}"
+  check 'its policy works' until_ok 60 injects
+  local before; before=$(policies)
+  check 'it is upgraded' node "$BIN/helm3" upgrade udp-proxy "$CHART" "${given[@]}" --set-string image.registry=
+  equal 'the policy and its binding are the same objects' "$(policies)" "$before"
+  check 'and work' until_ok 60 injects
+  check 'it goes' uninstall previous
+}
+injects() {
+  with_image "$CHART_D/asks.yaml" | kubectl create -n targets --dry-run=server -f - -o 'jsonpath={.spec.initContainers[0].name} {.spec.initContainers[0].image} {.spec.initContainers[0].env}' |
+    grep -q "^udp-proxy $IMAGE .*a.targets.svc.cluster.local:8125"
+}
+policies() { kubectl get mutatingadmissionpolicies,mutatingadmissionpolicybindings -o 'jsonpath={.items[*].metadata.uid}'; }
