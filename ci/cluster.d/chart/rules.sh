@@ -37,13 +37,13 @@ SPACES=("${EXPOSED[@]}" health restricted previous)
 spaces_up() {
   local name
   for name in "${SPACES[@]}"; do kubectl create namespace "$name"; done >/dev/null
-  for name in "${SPACES[@]}"; do until_ok 30 kubectl get serviceaccount,configmap/kube-root-ca.crt -n "$name"; done
+  for name in "${SPACES[@]}"; do until_ok 30 kubectl get serviceaccount/default configmap/kube-root-ca.crt -n "$name"; done
   everything >"$WORK/before"
 }
 gone() {
   local name
   say 'uninstall'
-  for name in "${SPACES[@]}"; do check "$name" uninstall "$name"; done
+  for name in "${EXPOSED[@]}" health restricted; do check "$name" uninstall "$name"; done
   kubectl delete service -n targets later >/dev/null
   check 'nothing is left in the whole cluster that was not there before' until_ok 60 nothing_more || diff "$WORK/before" "$WORK/after"
 }
