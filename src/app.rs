@@ -1,6 +1,6 @@
 //! The order of start and stop.
 //!
-//! Start: resolve names, refuse loops, bind admin and then the listeners, start shards, be ready. Nothing is bound
+//! Start: resolve names, refuse loops, bind the admin addresses and then the listeners, start shards, be ready. Nothing is bound
 //! before the configuration is known to work: at a handover a bound port already takes datagrams.
 //! Stop: withdraw readiness, serve on for the shutdown delay, close admin, drain the shards, sum up.
 
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli;
 use crate::config::source::{Source, wildcard};
-use crate::config::{Config, ConfigError, Engine};
+use crate::config::{Admin, Config, ConfigError, Engine};
 use crate::control::{Bound, Listening, State, admin, export, log, report, resolver, signals};
 use crate::data::table::Table;
 use crate::lifecycle::{Lifecycle, Phase, Shutdown};
@@ -67,10 +67,10 @@ impl AppError {
 pub struct Running {
     /// What the control plane knows.
     pub state: Arc<State>,
-    /// Where the admin server listens, if it does.
-    pub admin: Option<String>,
+    /// Where the admin server listens, in the order of the configuration.
+    pub admin: Vec<String>,
     shards: Shards,
-    admin_task: Option<JoinHandle<()>>,
+    admin_tasks: Vec<JoinHandle<()>>,
     background: Vec<JoinHandle<()>>,
     _socket_files: Vec<bind::unix::SocketFile>,
 }
@@ -129,7 +129,7 @@ pub async fn start(config: Config, lookup: resolver::Lookup) -> Result<Running, 
     let planned: Vec<_> = config.sources.iter().map(planned).collect();
     refuse_loops(&config, &endpoints, &planned)?;
 
-    let admin_listener = config.admin.as_ref().map(|admin| bind_admin(admin, config.exclusive)).transpose()?;
+    let admin_listeners = bind_admins(&config)?;
     let mut bound = bind_sources(&config)?;
     let listeners: Vec<_> = bound.iter().map(|b| b.listening.clone()).collect();
     let own: Vec<_> = listeners.iter().map(|l| l.address.clone()).collect();
@@ -165,12 +165,12 @@ pub async fn start(config: Config, lookup: resolver::Lookup) -> Result<Running, 
         .collect();
     background.push(tokio::spawn(report::watch(state.clone())));
     background.extend(export::statsd(&state).map(tokio::spawn));
-    let admin = admin_listener.as_ref().map(admin::Listener::address);
-    let admin_task = admin_listener.map(|listener| tokio::spawn(admin::serve(listener, state.clone())));
+    let admin: Vec<_> = admin_listeners.iter().map(admin::Listener::address).collect();
+    let admin_tasks = admin::serve(admin_listeners, &state);
 
     state.lifecycle.advance(Phase::Ready);
-    report::started(&state, shards.engine, admin.as_deref());
-    Ok(Running { state, admin, shards, admin_task, background, _socket_files: socket_files })
+    report::started(&state, shards.engine, &admin);
+    Ok(Running { state, admin, shards, admin_tasks, background, _socket_files: socket_files })
 }
 
 impl Running {
@@ -204,9 +204,7 @@ impl Running {
             died = self.shards.died() => return Err(died),
         }
         // From here on new requests reach the process that takes over.
-        if let Some(admin) = self.admin_task.take() {
-            admin.abort();
-        }
+        self.admin_tasks.iter().for_each(JoinHandle::abort);
         self.state.lifecycle.advance(Phase::Draining);
         self.shards.wake();
         self.shards.drained().await?;
@@ -311,11 +309,14 @@ fn bind_unix(source: &Source, config: &Config) -> Result<BoundSource, AppError> 
     Ok(BoundSource { listening, sockets: vec![socket], file: Some(file) })
 }
 
-fn bind_admin(address: &crate::config::Admin, exclusive: bool) -> Result<admin::Listener, AppError> {
-    admin::bind(address, exclusive).map_err(|cause| {
-        let remedy = bind_remedy(&cause);
-        system(format!("--admin {}", admin::shown(address)), cause, remedy)
-    })
+fn bind_admins(config: &Config) -> Result<Vec<admin::Listener>, AppError> {
+    let bind = |address: &Admin| {
+        admin::bind(address, config.exclusive).map_err(|cause| {
+            let remedy = bind_remedy(&cause);
+            system(format!("--admin {address}"), cause, remedy)
+        })
+    };
+    config.admin.iter().map(bind).collect()
 }
 
 /// Deals the sockets to the shards: each UDP source gives every shard one, Unix sources go round.

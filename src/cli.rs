@@ -220,9 +220,9 @@ pub struct Proxy {
     )]
     pub drain_timeout: String,
 
-    /// Admin HTTP: IP:PORT, :PORT, unix:///path, or off.
+    /// Admin HTTP: IP:PORT, :PORT, unix:///path; may repeat, up to 4; or off.
     #[arg(long, env = "UDP_PROXY_ADMIN", hide_env = true, value_name = "ADDRESS", default_value = DEFAULT_ADMIN, help_heading = "Seeing it")]
-    pub admin: String,
+    pub admin: Vec<String>,
     /// Ready when any target is usable, or only when all are.
     #[arg(
         long,
@@ -299,7 +299,7 @@ pub struct Demo {}
 /// `healthcheck`.
 #[derive(Clone, Debug, Args)]
 pub struct Healthcheck {
-    /// The proxy's admin address: IP:PORT, :PORT or unix:///path.
+    /// The proxy's admin address: IP:PORT, :PORT or unix:///path; of several the first is asked.
     #[arg(long, env = "UDP_PROXY_ADMIN", hide_env = true, value_name = "ADDRESS", default_value = DEFAULT_ADMIN)]
     pub admin: String,
     /// Ask whether it is live instead of ready.
@@ -374,16 +374,16 @@ pub struct Sink {
 /// `check`.
 #[derive(Clone, Debug, Args)]
 pub struct Check {
-    /// The proxy's admin address: IP:PORT, host:PORT, :PORT or unix:///path.
+    /// The proxy's admin address: IP:PORT, host:PORT (each address of the name is a proxy), :PORT or unix:///path.
     #[arg(long, env = "UDP_PROXY_ADMIN", hide_env = true, value_name = "ADDRESS", default_value = DEFAULT_ADMIN)]
     pub admin: String,
-    /// Where to send the probe lines [default: the first listener that /status names, at the admin's host].
+    /// Where to send the probe lines to one proxy [default: the first listener that /status names, at the admin's host].
     #[arg(long, value_name = "ADDRESS")]
     pub source: Option<String>,
     /// Probe lines to send.
     #[arg(long, value_name = "COUNT", default_value = "100")]
     pub count: String,
-    /// Give up after this long.
+    /// Give each proxy up after this long.
     #[arg(long, value_name = "TIME", default_value = "5s")]
     pub timeout: String,
 }

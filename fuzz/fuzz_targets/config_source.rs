@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use udp_proxy::config::admin;
+use udp_proxy::config::Admin;
 use udp_proxy::config::source::Source;
 
 fuzz_target!(|word: &str| {
@@ -11,7 +11,8 @@ fuzz_target!(|word: &str| {
         Err(problem) => assert!(!problem.is_empty()),
         Ok(source) => assert_eq!(Source::parse(&source.to_string()), Ok(source)),
     }
-    if let Err(error) = admin("--admin", word) {
-        assert!(error.to_string().starts_with("--admin: "));
+    match Admin::parse(word) {
+        Err(error) => assert!(error.to_string().starts_with("--admin: ")),
+        Ok(admin) => assert_eq!(Admin::parse(&admin.to_string()), Ok(admin)),
     }
 });

@@ -57,8 +57,8 @@ pub struct Settings {
     /// As --target: where each datagram is sent, separated by spaces or commas.
     #[arg(long, alias = "target", value_name = "TARGETS")]
     pub targets: Option<String>,
-    /// As --admin: where admin HTTP listens.
-    #[arg(long, value_name = "ADDRESS")]
+    /// As --admin: where admin HTTP listens, separated by spaces or commas.
+    #[arg(long, value_name = "ADDRESSES")]
     pub admin: Option<String>,
     /// As --log-level: least level that is logged.
     #[arg(long, value_name = "LEVEL")]

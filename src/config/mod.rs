@@ -3,16 +3,17 @@
 //! [`Config::from_cli`] turns the raw words of the command line into values, or into one
 //! [`ConfigError`] that names the flag, what was given, and what would be right.
 
+pub mod admin;
 pub mod limits;
 pub mod source;
 pub mod target;
 pub mod units;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli;
+pub use admin::Admin;
 use limits::{Overflow, QueueLimits};
 use source::Source;
 use target::{Address, Target};
@@ -74,8 +75,8 @@ pub struct Config {
     pub engine: Engine,
     /// Refuse to share a port with another process.
     pub exclusive: bool,
-    /// Where the admin server listens, if anywhere.
-    pub admin: Option<Admin>,
+    /// Where the admin server listens; nowhere with `off`.
+    pub admin: Vec<Admin>,
     /// When the process is ready.
     pub ready: ReadyRule,
     /// How long it serves on after it was asked to end.
@@ -105,15 +106,6 @@ pub enum Engine {
     Auto,
     /// One system call a datagram, as on platforms without batches.
     Portable,
-}
-
-/// Where the admin server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admin {
-    /// A TCP address.
-    Tcp(std::net::SocketAddr),
-    /// A Unix socket.
-    Unix(PathBuf),
 }
 
 /// When `/readyz` says yes: with any target usable, or only with all.
@@ -168,7 +160,7 @@ impl Config {
             shards: shards(raw.shards.as_deref())?,
             engine: one_of("--engine", &raw.engine, &[("auto", Engine::Auto), ("portable", Engine::Portable)])?,
             exclusive: raw.exclusive,
-            admin: admin("--admin", &raw.admin)?,
+            admin: admin::all(&raw.admin)?,
             ready: one_of("--ready", &raw.ready, &[("any", ReadyRule::Any), ("all", ReadyRule::All)])?,
             shutdown_delay: units::duration(&raw.shutdown_delay, Duration::ZERO..=HOUR)
                 .map_err(|p| ConfigError::new("--shutdown-delay", p))?,
@@ -186,9 +178,11 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Lists are separated by spaces or commas, on the command line as in the environment.
 fn words(raw: &[String]) -> impl Iterator<Item = &str> {
-    raw.iter()
-        .flat_map(|value| value.split(|c: char| c == ',' || c.is_ascii_whitespace()))
-        .filter(|word| !word.is_empty())
+    raw.iter().flat_map(|value| value.split(separates)).filter(|word| !word.is_empty())
+}
+
+fn separates(c: char) -> bool {
+    c == ',' || c.is_ascii_whitespace()
 }
 
 fn sources(raw: &[String]) -> Result<Vec<Source>, ConfigError> {
@@ -244,28 +238,6 @@ fn shards(raw: Option<&str>) -> Result<usize, ConfigError> {
         // Knows CPU affinity and the container's CPU quota (cgroup v1 and v2).
         None => Ok(std::thread::available_parallelism().map_or(1, |n| n.get().min(4))),
     }
-}
-
-/// Reads an admin address: `host:port`, `:port`, `unix:///path`, `off`.
-///
-/// # Errors
-/// When it is none of these.
-pub fn admin(flag: &'static str, raw: &str) -> Result<Option<Admin>, ConfigError> {
-    const RIGHT: &str = "give IP:PORT, :PORT, unix:///path or off";
-    if raw == "off" {
-        return Ok(None);
-    }
-    if let Some(path) = raw.strip_prefix("unix://") {
-        let path = target::unix_path(path).map_err(|p| ConfigError::new(flag, format!("'{raw}': {p}")))?;
-        return Ok(Some(Admin::Unix(path)));
-    }
-    let address = match raw.strip_prefix(':') {
-        Some(port) => port.parse().ok().map(source::wildcard),
-        None => raw.replace("localhost:", "127.0.0.1:").parse().ok(),
-    };
-    address
-        .map(|a| Some(Admin::Tcp(a)))
-        .ok_or_else(|| ConfigError::new(flag, format!("'{raw}' is no address: {RIGHT}")))
 }
 
 fn metrics(raw: &cli::Proxy, sources: &[Source]) -> Result<Option<Metrics>, ConfigError> {

@@ -21,7 +21,7 @@ const QUIET: Duration = Duration::from_secs(10);
 pub const TRAFFIC: &str = "udp_proxy::traffic";
 
 /// Logs what the start was granted.
-pub fn started(state: &State, engine: &str, admin: Option<&str>) {
+pub fn started(state: &State, engine: &str, admin: &[String]) {
     let config = &state.config;
     let listeners: Vec<_> = state
         .listeners
@@ -41,6 +41,7 @@ pub fn started(state: &State, engine: &str, admin: Option<&str>) {
             if target.name == endpoint { endpoint } else { format!("{}={endpoint}", target.name) }
         })
         .collect();
+    let admin = if admin.is_empty() { "off".to_owned() } else { admin.join("; ") };
     tracing::info!(
         version = crate::config::LONG_VERSION,
         listeners = %listeners.join("; "),
@@ -48,7 +49,7 @@ pub fn started(state: &State, engine: &str, admin: Option<&str>) {
         shards = config.shards,
         engine,
         buffer = config.buffer,
-        admin = admin.unwrap_or("off"),
+        admin,
         "ready"
     );
     for listener in &state.listeners {

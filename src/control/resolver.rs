@@ -133,19 +133,25 @@ pub async fn once(address: &Address, lookup: &Lookup) -> Result<Endpoint, String
     resolve(address, None, lookup).await
 }
 
-/// Asks for `address`; an endpoint that is still among the answers is kept.
-async fn resolve(address: &Address, current: Option<&Endpoint>, lookup: &Lookup) -> Result<Endpoint, String> {
+/// Every endpoint that `address` has now, in the order of the answer; never none.
+///
+/// # Errors
+/// Why it has no address now.
+pub async fn all(address: &Address, lookup: &Lookup) -> Result<Vec<Endpoint>, String> {
     if let Some(endpoint) = address.literal() {
-        return Ok(endpoint);
+        return Ok(vec![endpoint]);
     }
     let Address::Udp { host, port } = address else { unreachable!("a Unix address is literal") };
     let answers = lookup(host.clone(), *port).await.map_err(|error| error.to_string())?;
-    let mut endpoints = answers.into_iter().filter(|a| !a.ip().is_unspecified()).map(Endpoint::Udp);
-    let first = endpoints.next().ok_or("the answer holds no address")?;
-    match current {
-        Some(current) if *current != first && endpoints.any(|e| e == *current) => Ok(current.clone()),
-        _ => Ok(first),
-    }
+    let endpoints: Vec<_> = answers.into_iter().filter(|a| !a.ip().is_unspecified()).map(Endpoint::Udp).collect();
+    if endpoints.is_empty() { Err("the answer holds no address".to_owned()) } else { Ok(endpoints) }
+}
+
+/// Asks for `address`; an endpoint that is still among the answers is kept.
+async fn resolve(address: &Address, current: Option<&Endpoint>, lookup: &Lookup) -> Result<Endpoint, String> {
+    let mut endpoints = all(address, lookup).await?;
+    let kept = endpoints.iter().position(|endpoint| Some(endpoint) == current).unwrap_or(0);
+    Ok(endpoints.swap_remove(kept))
 }
 
 /// The listener of ours that `endpoint` is, by any local address: sending there would loop for ever.

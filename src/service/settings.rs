@@ -162,6 +162,15 @@ mod tests {
     }
 
     #[test]
+    fn several_admin_addresses_are_stored_in_one_value() {
+        let of = |admin: &str| {
+            let settings = Settings { targets: Some("h:1".into()), admin: Some(admin.into()), ..Settings::default() };
+            config(&settings, &[]).unwrap_or_else(|error| panic!("{admin:?}: {error}")).admin.len()
+        };
+        assert_eq!(["", "off", ":1", "127.0.0.1:1 127.0.0.1:2", " [::1]:1,127.0.0.1:1 "].map(of), [1, 0, 1, 2, 2]);
+    }
+
+    #[test]
     fn several_targets_are_stored_in_one_value() {
         for list in
             ["a=127.0.0.1:9 b=127.0.0.1:10?queue=5&overflow=oldest", "127.0.0.1:9,127.0.0.1:10", " h:1\t\r\nh:2 "]

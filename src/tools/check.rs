@@ -1,7 +1,9 @@
-//! `check`: sends probe lines to a running proxy and proves by its `/status` that each went to every target.
+//! `check`: sends probe lines to a running proxy and proves by its `/status` that each went to every target. Where
+//! the admin's name has several addresses, each of them is a proxy, and one after the other is checked.
 //!
 //! A probe line is a counter of zero (`udp_proxy.check:0|c`): it passes through real systems and changes nothing.
 
+use std::collections::BTreeSet;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -13,8 +15,8 @@ use super::{http, usage};
 use crate::app::{self, AppError};
 use crate::cli;
 use crate::config::target::Address;
-use crate::config::{self, Admin, units};
-use crate::control::resolver;
+use crate::config::{Admin, admin, units};
+use crate::control::resolver::{self, Lookup};
 use crate::sys::bind;
 use crate::sys::{Endpoint, Io, Native, Sender, Sockets};
 
@@ -29,38 +31,63 @@ const BURST: u64 = 50;
 /// # Errors
 /// When an argument cannot be used.
 pub fn main(args: &cli::Check) -> Result<ExitCode, AppError> {
+    let passed = app::block_on(run(args, &resolver::system(), |line| println!("{line}")))?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The same, asking `lookup` for names and giving each line to `say`. Whether every proxy passed.
+///
+/// # Errors
+/// When an argument cannot be used.
+pub async fn run(args: &cli::Check, lookup: &Lookup, mut say: impl FnMut(&str)) -> Result<bool, AppError> {
     let count = units::count(&args.count, 1..=1_000_000).map_err(|p| usage("--count", p))? as u64;
     let longest = Duration::from_secs(3600);
     let timeout =
         units::duration(&args.timeout, Duration::from_millis(1)..=longest).map_err(|p| usage("--timeout", p))?;
-    app::block_on(async {
-        let admin = admin(&args.admin).await?;
-        let source = args.source.as_deref().map(Address::parse).transpose().map_err(|p| usage("--source", p))?;
-        let checked = tokio::time::timeout(timeout, check(&admin, source, count, timeout)).await;
-        let (text, code) = match checked {
-            Ok(Ok(text)) => (text, ExitCode::SUCCESS),
-            Ok(Err(why)) => (why, ExitCode::FAILURE),
-            Err(_) => (format!("no proof within {} ms: see /status", timeout.as_millis()), ExitCode::FAILURE),
-        };
-        println!("{text}");
-        Ok(code)
-    })
+    let source = args.source.as_deref().map(Address::parse).transpose().map_err(|p| usage("--source", p))?;
+    let word = admin::first(&args.admin);
+    let admins = admins(word, lookup).await?;
+    if admins.len() > 1 && source.is_some() {
+        let several = format!("'{word}' has {} addresses, and which proxy receives there cannot be told", admins.len());
+        return Err(usage("--source", format!("{several}: leave it out, or give --admin one proxy's address")));
+    }
+    let mut passed = 0;
+    for admin in &admins {
+        let proof = check(admin, source.as_ref(), count, timeout, lookup);
+        let proof = tokio::time::timeout(timeout, proof).await;
+        let proof = proof.unwrap_or_else(|_| Err(format!("no proof within {} ms: see /status", timeout.as_millis())));
+        passed += usize::from(proof.is_ok());
+        let (Ok(text) | Err(text)) = proof;
+        if admins.len() == 1 {
+            say(&text);
+        } else {
+            say(&format!("proxy {admin}\n  {}", text.replace('\n', "\n  ")));
+        }
+    }
+    if admins.len() > 1 {
+        say(&format!("{passed} of {} proxies passed", admins.len()));
+    }
+    Ok(passed == admins.len())
 }
 
-/// The admin address, which may be a name here: a Service, in a cluster.
-async fn admin(raw: &str) -> Result<Admin, AppError> {
-    if let Ok(Some(admin)) = config::admin("--admin", raw) {
-        return Ok(admin);
+/// The admin address of each proxy. It may be a name here: a headless Service, in a cluster, has an address for each.
+async fn admins(word: &str, lookup: &Lookup) -> Result<Vec<Admin>, AppError> {
+    const RIGHT: &str = "give host:port, :port or unix:///path";
+    let address = match (Admin::parse(word), Address::parse(word)) {
+        (Ok(admin), _) => return Ok(vec![admin]),
+        (_, Ok(address)) => address,
+        _ => return Err(usage("--admin", format!("'{word}' is no address: {RIGHT}"))),
+    };
+    let endpoints = resolver::all(&address, lookup).await;
+    let endpoints = endpoints.map_err(|why| usage("--admin", format!("'{word}' does not resolve: {why}")))?;
+    let mut proxies = BTreeSet::new();
+    for endpoint in endpoints {
+        match endpoint {
+            Endpoint::Udp(address) => proxies.insert(address),
+            Endpoint::Unix(_) => return Err(usage("--admin", format!("'{word}' is a datagram socket: {RIGHT}"))),
+        };
     }
-    let address = Address::parse(raw)
-        .map_err(|_| usage("--admin", format!("'{raw}' is no address: give host:port, :port or unix:///path")))?;
-    match resolver::once(&address, &resolver::system()).await {
-        Ok(Endpoint::Udp(address)) => Ok(Admin::Tcp(address)),
-        Ok(Endpoint::Unix(_)) => {
-            Err(usage("--admin", format!("'{raw}' is a datagram socket: give host:port, :port or unix:///path")))
-        }
-        Err(why) => Err(usage("--admin", format!("'{raw}' does not resolve: {why}"))),
-    }
+    Ok(proxies.into_iter().map(Admin::Tcp).collect())
 }
 
 /// What `/status` says of the way of a datagram.
@@ -70,11 +97,17 @@ struct Counts {
     targets: Vec<(String, u64, u64)>,
 }
 
-async fn check(admin: &Admin, source: Option<Address>, count: u64, timeout: Duration) -> Result<String, String> {
+async fn check(
+    admin: &Admin,
+    source: Option<&Address>,
+    count: u64,
+    timeout: Duration,
+    lookup: &Lookup,
+) -> Result<String, String> {
     let status = status(admin, timeout).await?;
     let before = counts(&status)?;
     let endpoint = match source {
-        Some(address) => resolver::once(&address, &resolver::system()).await?,
+        Some(address) => resolver::once(address, lookup).await?,
         None => listener(admin, &status)?,
     };
     let mut io = Native::open().map_err(|e| e.to_string())?;

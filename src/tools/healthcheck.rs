@@ -1,4 +1,5 @@
-//! `healthcheck`: is the proxy ready (or live)? For probes in images without a shell.
+//! `healthcheck`: is the proxy ready (or live)? For probes in images without a shell, so it takes the proxy's own
+//! `UDP_PROXY_ADMIN`, and asks the first address there.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -6,17 +7,14 @@ use std::time::Duration;
 use super::http;
 use crate::app::{self, AppError};
 use crate::cli;
-use crate::config::{self, ConfigError, units};
+use crate::config::{Admin, ConfigError, admin, units};
 
 /// Exit code 0 and one line when the answer is yes; else 1 and one line that says why.
 ///
 /// # Errors
 /// When an argument cannot be used.
 pub fn main(args: &cli::Healthcheck) -> Result<ExitCode, AppError> {
-    let admin = config::admin("--admin", &args.admin)?.ok_or_else(|| ConfigError {
-        flag: "--admin",
-        problem: "'off' cannot be asked: give the proxy's admin address".into(),
-    })?;
+    let admin = Admin::parse(admin::first(&args.admin))?;
     let longest = Duration::from_secs(3600);
     let timeout = units::duration(&args.timeout, Duration::from_millis(1)..=longest)
         .map_err(|problem| ConfigError { flag: "--timeout", problem })?;

@@ -10,7 +10,6 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::config::Admin;
-use crate::control::admin::shown;
 use crate::sys::bind;
 
 /// The largest answer that is read: far above any `/status`.
@@ -39,7 +38,7 @@ pub async fn get(admin: &Admin, path: &str, timeout: Duration) -> Result<(u16, S
     };
     let answer = tokio::time::timeout(timeout, asked).await;
     let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} ms", timeout.as_millis())));
-    answer.map_err(|why| format!("{}{path}: {why}", shown(admin)))
+    answer.map_err(|why| format!("{admin}{path}: {why}"))
 }
 
 async fn ask(

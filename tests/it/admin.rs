@@ -1,10 +1,11 @@
 //! Admin HTTP: every route, its limits, and that it costs the data path nothing.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::Value;
+use udp_proxy::control::admin::CONNECTIONS;
 use udp_proxy::stats::cells::TargetCell;
 
 use crate::support::{Client, PATIENCE, Proxy, Sink, eventually, lines};
@@ -31,7 +32,7 @@ fn json(admin: &str, path: &str) -> Value {
 
 fn start(words: &[&str]) -> (Proxy, String) {
     let proxy = Proxy::start(&[words, &["--admin=127.0.0.1:0", "--source=127.0.0.1:0"]].concat());
-    let admin = proxy.admin.clone().expect("admin is on");
+    let admin = proxy.admin[0].clone();
     (proxy, admin)
 }
 
@@ -60,6 +61,50 @@ fn every_route_answers() {
     assert!(head.starts_with("HTTP/1.1 405") && head.to_ascii_lowercase().contains("allow: get, head"), "{head}");
     let (head, body) = ask(&admin, "HEAD /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200") && body.is_empty(), "{head}");
+    proxy.stop();
+}
+
+#[test]
+fn every_admin_address_answers_and_is_closed() {
+    let words = ["--source=127.0.0.1:0", "--target=127.0.0.1:9", "--admin=127.0.0.1:0,127.0.0.1:0"];
+    let proxy = Proxy::start(&words);
+    let admins = proxy.admin.clone();
+    assert!(admins.len() == 2 && admins[0] != admins[1], "{admins:?}");
+    for admin in &admins {
+        assert_eq!(get(admin, "/livez"), (200, "live\n".into()));
+        assert_eq!(json(admin, "/status")["config"]["admin"], serde_json::json!(["127.0.0.1:0", "127.0.0.1:0"]));
+        assert_eq!(get(admin, "/metrics").0, 200);
+    }
+    proxy.stop();
+    for admin in &admins {
+        TcpStream::connect(admin).expect_err("nobody listens any more");
+    }
+}
+
+#[test]
+fn all_admin_addresses_share_one_bound_of_connections() {
+    let words = ["--source=127.0.0.1:0", "--target=127.0.0.1:9", "--admin=127.0.0.1:0 127.0.0.1:0"];
+    let proxy = Proxy::start(&words);
+    /// A connection that has a place: it is answered, and kept.
+    fn answered(mut stream: TcpStream) -> TcpStream {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        stream
+    }
+    let open = |address: usize| TcpStream::connect(&proxy.admin[address]).unwrap();
+    let half = CONNECTIONS / 2;
+    let kept: Vec<_> = (0..2).flat_map(|address| (0..half).map(move |_| address)).map(|a| answered(open(a))).collect();
+    for address in 0..2 {
+        let mut refused = open(address);
+        refused.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let closed = refused.read(&mut [0; 1]);
+        let waits = |error: &std::io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        assert!(!closed.as_ref().is_err_and(waits), "it is closed at once: {closed:?}");
+    }
+    drop(kept);
     proxy.stop();
 }
 
@@ -253,8 +298,14 @@ fn healthcheck_asks_over_tcp_and_a_unix_socket() {
 
     let directory = tempfile::tempdir().unwrap();
     let path = format!("unix://{}", directory.path().join("admin.sock").display());
+    // The same words that the proxy has: the first is asked, and nobody is at the second.
+    let list = format!("{path} {admin}");
     let proxy = Proxy::start(&["--source=127.0.0.1:0", &sink.target("a", ""), &format!("--admin={path}")]);
-    eventually("ready", || check(&["--admin", &path]) == (Some(0), "ready\n".into()));
+    eventually("ready", || check(&["--admin", &list]) == (Some(0), "ready\n".into()));
+    let (code, why) = check(&["--admin", &format!("{admin} {path}")]);
+    assert!(code == Some(1) && why.contains(&admin), "{why}");
+    let output = crate::support::process::command(&["healthcheck"]).env("UDP_PROXY_ADMIN", &list).output().unwrap();
+    assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b"ready\n"[..]));
     proxy.stop();
     assert!(!directory.path().join("admin.sock").exists());
 }

@@ -97,7 +97,16 @@ fn wrong_words_are_refused() {
         (&["--drain-timeout=soon"], &["--drain-timeout", "soon"]),
         (&["--admin=nowhere"], &["--admin", "nowhere", "off"]),
         (&["--admin=:99999"], &["--admin", "99999"]),
+        (&["--admin=:+1"], &["--admin", ":+1"]),
         (&["--admin=unix://relative"], &["--admin", "absolute path"]),
+        (&["--admin="], &["--admin", "no address", "off"]),
+        (&["--admin=:1", "--admin=nowhere"], &["--admin", "'nowhere'"]),
+        (&["--admin=:1", "--admin=off"], &["--admin", "'off'", "alone"]),
+        (&["--admin=off off"], &["--admin", "'off'", "alone"]),
+        (&["--admin=127.0.0.1:1 127.0.0.1:1"], &["--admin", "'127.0.0.1:1'", "twice"]),
+        (&["--admin=0.0.0.0:1,127.0.0.1:1"], &["--admin", "'127.0.0.1:1'", "0.0.0.0:1", "already"]),
+        (&["--admin=unix:///a/b unix:///a/b"], &["--admin", "'unix:///a/b'", "twice"]),
+        (&["--admin=127.0.0.1:1 127.0.0.1:2 127.0.0.1:3 [::1]:4 [::1]:5"], &["--admin", "5", "at most 4"]),
         (&["--ready=most"], &["--ready", "most", "any, all"]),
         (&["--log-level=loud"], &["--log-level", "loud", "debug"]),
         (&["--log-format=xml"], &["--log-format", "xml", "text, json"]),
@@ -134,6 +143,8 @@ fn wrong_counts_and_commands_are_refused() {
     refused(&["demo", "--fast"], 2, &["--fast", "unknown"]);
     refused(&["healthcheck", "--admin=off"], 2, &["--admin", "off"]);
     refused(&["healthcheck", "--admin=x"], 2, &["--admin", "'x'"]);
+    refused(&["healthcheck", "--admin="], 2, &["--admin", "''"]);
+    refused(&["healthcheck", "--admin=:1", "--admin=:2"], 2, &["--admin", "twice"]);
     refused(&["healthcheck", "--timeout=1"], 2, &["--timeout", "'1'"]);
     // Each name alone could be a target, but 127.0.0.1:2203 is the default listener.
     refused(&["--target=127.0.0.1:2203"], 2, &["--target", "our own listener"]);
@@ -215,6 +226,7 @@ fn the_environment_holds_every_flag_and_the_command_line_wins() {
         ("UDP_PROXY_CHANNEL_SIZE", "x", "--channel-size"),
         ("UDP_PROXY_LOG_LEVEL", "x", "--log-level"),
         ("UDP_PROXY_SOURCE", "x", "--source"),
+        ("UDP_PROXY_ADMIN", ":1,off", "--admin"),
         ("UDP_PROXY_SHUTDOWN_DELAY", "x", "--shutdown-delay"),
         ("UDP_PROXY_EXCLUSIVE", "perhaps", "--exclusive"),
     ] {

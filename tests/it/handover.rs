@@ -156,15 +156,30 @@ fn a_unix_socket_is_taken_over_and_the_path_stays() {
 }
 
 #[test]
-fn the_admin_address_is_handed_over_too() {
+fn the_admin_addresses_are_handed_over_too() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let admin = format!("--admin=127.0.0.1:{port}");
-    let words = ["--source=127.0.0.1:0", "--target=a=127.0.0.1:9", &*admin];
-    let check = || crate::support::process::run(&["healthcheck", &admin]).status.success();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("admin.sock");
+    let admins = [format!("--admin=unix://{}", path.display()), format!("--admin=127.0.0.1:{port}")];
+    let words = ["--source=127.0.0.1:0", "--target=a=127.0.0.1:9", &*admins[0], &*admins[1]];
+    let check = |admin: &str| crate::support::process::run(&["healthcheck", admin]).status.success();
     let mut old = Process::start(&words);
-    eventually("the old one answers", check);
-    let _new = Process::start(&words);
+    assert!(old.log().contains(&format!("admin=\"unix://{}; 127.0.0.1:{port}\"", path.display())), "{}", old.log());
+    for admin in &admins {
+        eventually("the old one answers", || check(admin));
+    }
+    let mut new = Process::start(&words);
+    assert!(check(&admins[0]), "the path leads to the new one at once");
     old.signal("TERM");
     assert!(old.ended().success());
-    eventually("the new one answers", check);
+    assert!(path.exists(), "the path is the new one's: the old one leaves it");
+    for admin in &admins {
+        eventually("the new one answers", || check(admin));
+    }
+    new.signal("TERM");
+    assert!(new.ended().success());
+    assert!(!path.exists(), "the last one removes it");
+    for admin in &admins {
+        assert!(!check(admin), "nobody answers at {admin} any more");
+    }
 }

@@ -21,6 +21,7 @@ fn refused(words: &[&str], parts: &[&str]) {
 fn settings_are_checked_without_being_stored() {
     let good: &[&[&str]] = &[
         &["--targets=a=10.0.0.1:8125 b=h:8126?queue=10k&overflow=oldest", "--source=:8125", "--admin=off"],
+        &["--targets=h:1", "--admin=127.0.0.1:1 127.0.0.1:2,[::1]:1"],
         &["--targets", "127.0.0.1:9", "--source", "", "--admin", "", "--log-level", "", "--extra-flags", ""],
         &["--targets=h:1", "--extra-flags=--shards 2 --shutdown-delay=1s"],
         &["--targets=h:1", "--extra-flags", "--shards 2 --metrics-prefix \"x.y\""],
@@ -35,6 +36,7 @@ fn settings_are_checked_without_being_stored() {
     refused(&["validate", "--targets=h:1", "--source=nonsense"], &["--source", "nonsense"]);
     refused(&["validate", "--targets=h:1", "--log-level=loud"], &["--log-level", "loud"]);
     refused(&["validate", "--targets=h:1", "--admin=nowhere"], &["--admin", "nowhere"]);
+    refused(&["validate", "--targets=h:1", "--admin=:1 off"], &["--admin", "'off'", "alone"]);
     refused(&["validate", "--targets=h:1", "--extra-flags=--shard 2"], &["--shard", "did you mean --shards"]);
     refused(&["validate", "--target-list=h:1"], &["--target-list", "unknown"]);
 }

@@ -3,8 +3,13 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 
 use serde_json::Value;
+use udp_proxy::app::{self, AppError};
+use udp_proxy::cli::{self, Outcome};
+use udp_proxy::control::resolver::Lookup;
+use udp_proxy::tools::check;
 
 use crate::support::process::{command, run};
 use crate::support::{Proxy, Sink};
@@ -85,7 +90,7 @@ fn check_proves_the_way_to_every_target() {
     let sinks = [Sink::new(), Sink::new()];
     let targets = [sinks[0].target("a", ""), sinks[1].target("b", "")];
     let proxy = Proxy::start(&["--source=127.0.0.1:0", "--admin=127.0.0.1:0", &targets[0], &targets[1]]);
-    let admin = format!("--admin={}", proxy.admin.as_ref().unwrap());
+    let admin = format!("--admin={}", proxy.admin[0]);
     let output = run(&["check", &admin, "--count=120"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
@@ -107,11 +112,77 @@ fn check_tells_of_a_target_that_loses() {
         "--target=nowhere=does-not-exist.invalid:1",
         &sink.target("a", ""),
     ]);
-    let output = run(&["check", &format!("--admin={}", proxy.admin.as_ref().unwrap()), "--count=10"]);
+    let output = run(&["check", &format!("--admin={}", proxy.admin[0]), "--count=10"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("nowhere: 10 dropped") && text.contains("a: ok, 10 sent"), "{text}");
     proxy.stop();
+}
+
+/// `check` of a name that has `addresses`: whether it passed, and what it said; or why it could not be done.
+fn check_all(addresses: &[String], words: &[&str]) -> Result<(bool, String), AppError> {
+    let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let lookup: Lookup = Arc::new(move |host, port| {
+        assert_eq!((&*host, port), ("proxies.test", 2204));
+        let addresses = addresses.clone();
+        Box::pin(async move { Ok(addresses) })
+    });
+    let words = [&["udp-proxy", "check", "--admin=proxies.test:2204", "--count=60"], words].concat();
+    let Outcome::Run(cli) = cli::read(words.iter().map(|word| word.into())) else { panic!("{words:?}") };
+    let Some(cli::Command::Check(args)) = cli.command else { panic!("{words:?}") };
+    app::block_on(async {
+        let mut said = String::new();
+        let passed = check::run(&args, &lookup, |line| said = format!("{said}{line}\n")).await?;
+        Ok((passed, said))
+    })
+}
+
+#[test]
+fn check_takes_every_address_of_a_name_for_a_proxy() {
+    let sinks = [Sink::new(), Sink::new(), Sink::new()];
+    let proxies = sinks
+        .each_ref()
+        .map(|sink| Proxy::start(&["--source=127.0.0.1:0", "--admin=127.0.0.1:0", &sink.target("a", "")]));
+    let admins = proxies.each_ref().map(|proxy| proxy.admin[0].clone());
+    // A name server may say one twice.
+    let answer = [&admins[..], &admins[..1]].concat();
+    let (passed, text) = check_all(&answer, &[]).unwrap();
+    assert!(passed && text.ends_with("\n3 of 3 proxies passed\n"), "{text}");
+    for ((proxy, sink), admin) in proxies.iter().zip(&sinks).zip(&admins) {
+        let lines = format!("proxy {admin}\n  60 probe lines received at {}\n  a: ok, 60 sent\n", proxy.address());
+        assert!(text.contains(&lines), "{lines} is not in:\n{text}");
+        assert_eq!(sink.take(60).len(), 60);
+        sink.nothing();
+    }
+    // With one address the name is as good as the address.
+    let (passed, text) = check_all(&admins[..1], &[]).unwrap();
+    assert!(
+        passed && text == format!("60 probe lines received at {}\na: ok, 60 sent\n", proxies[0].address()),
+        "{text}"
+    );
+    let (passed, _) = check_all(&admins[..1], &[&format!("--source={}", proxies[0].address())]).unwrap();
+    assert!(passed, "to one proxy the probe lines may be sent by any way");
+    let refused = check_all(&admins, &["--source=127.0.0.1:9"]).expect_err("which proxy that is cannot be told");
+    let text = refused.to_string();
+    assert!(refused.exit_code() == 2 && text.starts_with("--source: ") && text.contains("3 addresses"), "{text}");
+    proxies.into_iter().for_each(|proxy| drop(proxy.stop()));
+}
+
+#[test]
+fn check_fails_when_one_of_several_proxies_does() {
+    // One loses, one is well, and at the third address somebody listens who never answers.
+    let sink = Sink::new();
+    let start = |target: &str| Proxy::start(&["--source=127.0.0.1:0", "--admin=127.0.0.1:0", target]);
+    let proxies = [start("--target=nowhere=does-not-exist.invalid:1"), start(&sink.target("a", ""))];
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mute = (mute.local_addr().unwrap().to_string(), mute);
+    let admins = [mute.0.clone(), proxies[0].admin[0].clone(), proxies[1].admin[0].clone()];
+    let (passed, text) = check_all(&admins, &["--timeout=1s"]).unwrap();
+    assert!(!passed && text.ends_with("\n1 of 3 proxies passed\n"), "{text}");
+    assert!(text.contains("  nowhere: 60 dropped, 0 sent\n") && text.contains("  a: ok, 60 sent\n"), "{text}");
+    let said = text.split(&format!("proxy {}\n", mute.0)).nth(1).unwrap_or_else(|| panic!("{text}"));
+    assert!(said.lines().next().is_some_and(|line| line.contains("within 1000 ms")), "the time is for each: {text}");
+    proxies.into_iter().for_each(|proxy| drop(proxy.stop()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Admin HTTP by hyper: probes, state, metrics. Its limits protect the process from its clients.
 //!
-//! Always true: at most [`CONNECTIONS`] connections are open, a request's head must come within
+//! Always true: at most [`CONNECTIONS`] connections are open, over all addresses, a request's head must come within
 //! [`HEAD_TIMEOUT`] and fit 8 KiB, and no request body is ever read. It runs on the control thread:
 //! whatever its clients do, the data plane does not notice.
 
@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use super::State;
 use super::export::Prometheus;
@@ -42,7 +43,7 @@ pub enum Listener {
     Unix(tokio::net::UnixListener, bind::unix::SocketFile),
 }
 
-/// Binds the admin address, sharing it with a process that may have it already.
+/// Binds an admin address, sharing it with a process that may have it already.
 ///
 /// # Errors
 /// What the kernel said.
@@ -63,33 +64,27 @@ pub fn bind(address: &Admin, exclusive: bool) -> io::Result<Listener> {
     }
 }
 
-/// An admin address as it is written on the command line.
-pub fn shown(address: &Admin) -> String {
-    match address {
-        Admin::Tcp(address) => address.to_string(),
-        Admin::Unix(path) => format!("unix://{}", path.display()),
-    }
-}
-
 impl Listener {
     /// Where it listens: with port 0 asked for, the port that was given.
     pub fn address(&self) -> String {
         match self {
             Listener::Tcp(listener) => listener.local_addr().map_or_else(|_| "?".into(), |a| a.to_string()),
             #[cfg(unix)]
-            Listener::Unix(listener, _) => {
-                let address = listener.local_addr().ok();
-                let path = address.as_ref().and_then(|a| a.as_pathname());
-                path.map_or_else(|| "?".into(), |p| format!("unix://{}", p.display()))
-            }
+            Listener::Unix(_, file) => format!("unix://{}", file.path().display()),
         }
     }
 }
 
-/// Serves until it is dropped: then the address is closed, and open connections end their answer.
-pub async fn serve(listener: Listener, state: Arc<State>) {
+/// Serves every listener, each by a task. When a task is aborted its address is closed, and open connections end
+/// their answer.
+pub fn serve(listeners: Vec<Listener>, state: &Arc<State>) -> Vec<JoinHandle<()>> {
     let metrics = state.config.metrics.as_ref().map(|metrics| Arc::new(Prometheus::new(&metrics.prefix)));
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let listeners = listeners.into_iter();
+    listeners.map(|listener| tokio::spawn(accept(listener, state.clone(), metrics.clone(), places.clone()))).collect()
+}
+
+async fn accept(listener: Listener, state: Arc<State>, metrics: Option<Arc<Prometheus>>, places: Arc<Semaphore>) {
     loop {
         let accepted = match &listener {
             Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),

@@ -128,6 +128,7 @@ struct ConfigInForce {
     shards: usize,
     engine: &'static str,
     exclusive: bool,
+    admin: Vec<String>,
     ready: &'static str,
     shutdown_delay: String,
     drain_timeout: String,
@@ -251,6 +252,7 @@ impl ConfigInForce {
                 Engine::Portable => "portable",
             },
             exclusive: config.exclusive,
+            admin: config.admin.iter().map(ToString::to_string).collect(),
             ready: match config.ready {
                 ReadyRule::Any => "any",
                 ReadyRule::All => "all",

@@ -15,6 +15,11 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
+    /// Where it stands: the socket itself knows only the name that it had before it was put there.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Leaves the file where it is when the socket is gone: a later process takes it over.
     pub fn leave(mut self) {
         self.inode = (0, 0);

@@ -33,7 +33,7 @@ pub fn eventually(what: &str, mut fact: impl FnMut() -> bool) {
 /// A proxy in this process, with its control plane on a thread of its own.
 pub struct Proxy {
     pub state: Arc<State>,
-    pub admin: Option<String>,
+    pub admin: Vec<String>,
     shutdown: Shutdown,
     thread: Option<JoinHandle<Result<Snapshot, AppError>>>,
 }
