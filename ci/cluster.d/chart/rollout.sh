@@ -7,7 +7,7 @@ RATE=20000
 rollout() {
   local name=$1 from=$2 seconds=$3 count=$((RATE * $3)) began old; shift 3
   old=$(pods "$name")
-  round "$count" 6
+  round "$count" 6 90
   background "$WORK/load.log" load_from "$from" "$(address_of "$name")" "$count" "$RATE"; local load=$LAST_PID
   local pod; for pod in $old; do background "$WORK/log.$pod" node kubectl logs -n "$name" -f "$pod" --tail=1; done
   sleep 2; began=$SECONDS

@@ -49,12 +49,12 @@ targets_up() {
 }
 
 listening() { local pid; for pid in "${TARGET_PIDS[@]}"; do grep -q ":$(printf '%04X' 8125) " "/proc/$pid/net/udp6" "/proc/$pid/net/udp" || return 1; done; }
-# round COUNT IDLE   Begins one: each sink ends when COUNT have come, or none for IDLE seconds.
+# round COUNT IDLE [SECONDS]   Begins one: each sink ends when COUNT have come, or none for IDLE seconds, or after SECONDS.
 round() {
   local target; SINKS=()
   for target in a b; do
     background "$WORK/sink.$target" node kubectl exec -n targets "target-$target" -- \
-      /udp-proxy sink --source=:8125 "--expect=$1" "--idle=$2s" --duration=300s --json
+      /udp-proxy sink --source=:8125 "--expect=$1" "--idle=$2s" "--duration=${3:-30}s" --json
     SINKS+=("$LAST_PID")
   done
   until_ok 20 listening
@@ -66,7 +66,7 @@ of() { sed -n "s/.*\"$2\":\([0-9.]*\).*/\1/p" "$1"; }
 
 # load_from pod|client ADDRESS COUNT RATE   Its report is in $WORK/load.
 load_from() {
-  local words=(load "--target=$2" "--count=$3" "--rate=$4" --duration=300s --json)
+  local words=(load "--target=$2" "--count=$3" "--rate=$4" --duration=120s --json)
   case $1 in
     pod) kubectl exec -n targets sender -- /udp-proxy "${words[@]}" ;;
     client) client "$UDP_PROXY" "${words[@]}" ;;
