@@ -377,7 +377,7 @@ pub struct Check {
     /// The proxy's admin address: IP:PORT, host:PORT (each address of the name is a proxy), :PORT or unix:///path.
     #[arg(long, env = "UDP_PROXY_ADMIN", hide_env = true, value_name = "ADDRESS", default_value = DEFAULT_ADMIN)]
     pub admin: String,
-    /// Where to send the probe lines to one proxy [default: the first listener that /status names, at the admin's host].
+    /// Where one proxy receives [default: the first listener that /status names, at the admin's host].
     #[arg(long, value_name = "ADDRESS")]
     pub source: Option<String>,
     /// Probe lines to send.

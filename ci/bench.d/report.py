@@ -133,13 +133,19 @@ def plot(cells, row, title, file):
     (ROOT / "docs/img" / file).write_text("\n".join(out))
 
 
-def main():
-    cells, zero = load(sys.argv[1])
+def circumstances(cells):
+    """One line: where, when and what was measured."""
     rounds = 1 + max(r["round"] for results in cells.values() for r in results)
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    processors = len([line for line in open("/proc/cpuinfo") if line.startswith("processor")])
+    return f"Machine: {model}, {processors} CPUs, Linux {platform.release()}; {date.today()}; commit {commit}; {rounds} interleaved rounds, medians."
+
+
+def main():
+    cells, zero = load(sys.argv[1])
     head = (Path(__file__).parent / "benchmarks_head.md").read_text()
-    lines = [f"Machine: {model}, {len([l for l in open('/proc/cpuinfo') if l.startswith('processor')])} CPUs, Linux {platform.release()}; {date.today()}; commit {commit}; {rounds} interleaved rounds, medians.", "", *goals(cells, zero)]
+    lines = [circumstances(cells), "", *goals(cells, zero)]
     plots = {"equal": "Equal sizes (64 bytes), 2 targets, 100,000/s", "mixed": "Mixed sizes (30–150 bytes), 2 targets, 100,000/s", "packed": "StatsD lines (30–150 bytes), packed by those that can, 2 targets, 100,000/s"}
     for row, title in plots.items():
         plot(cells, row, title, f"bench-{row}.svg")
@@ -156,4 +162,5 @@ def main():
     (ROOT / "docs/benchmarks.md").write_text(text)
 
 
-main()
+if __name__ == "__main__":
+    main()

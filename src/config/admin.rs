@@ -113,12 +113,10 @@ mod tests {
 
     #[test]
     fn several_are_kept_in_their_order() {
-        assert_eq!(shown("127.0.0.2:1 localhost:2,[::1]:1").unwrap(), ["127.0.0.2:1", "127.0.0.1:2", "[::1]:1"]);
+        assert_eq!(shown("127.0.0.2:1 localhost:2,\n [::1]:1 ").unwrap(), ["127.0.0.2:1", "127.0.0.1:2", "[::1]:1"]);
         assert_eq!(shown("off").unwrap(), [""; 0]);
         // The system gives each a port of its own.
         assert_eq!(shown("127.0.0.1:0 127.0.0.1:0").unwrap().len(), 2);
-        #[cfg(unix)]
-        assert_eq!(shown("unix:///a ,\n unix:///b").unwrap(), ["unix:///a", "unix:///b"]);
     }
 
     #[test]
@@ -138,8 +136,6 @@ mod tests {
                 Err(problem) => assert!(twice && problem.contains("twice"), "{list}: {problem}"),
             }
         }
-        #[cfg(unix)]
-        assert!(shown("unix:///a/b unix:///a//b").unwrap_err().contains("'unix:///a//b' is given twice"));
     }
 
     #[test]

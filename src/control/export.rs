@@ -72,6 +72,12 @@ fn collect(from: From, state: &State, snapshot: &Snapshot, add: &mut dyn FnMut(V
             state.listeners.iter().for_each(|l| add(vec![l.address.to_string()], l.buffer.granted as f64));
         }
         From::Target(cell) => targets().for_each(|(name, books)| add(vec![name], books[cell] as f64)),
+        From::QueueCapacity => {
+            state.config.targets.iter().for_each(|t| add(vec![t.name.clone()], t.queue.datagrams as f64));
+        }
+        From::QueueBytesCapacity => {
+            state.config.targets.iter().for_each(|t| add(vec![t.name.clone()], t.queue.bytes as f64));
+        }
         From::Dropped => {
             for (name, books) in targets() {
                 for reason in DropReason::ALL {
@@ -82,9 +88,13 @@ fn collect(from: From, state: &State, snapshot: &Snapshot, add: &mut dyn FnMut(V
         From::Up => targets().for_each(|(name, books)| {
             add(vec![name], f64::from(u8::from(health::Condition::of(books) == health::Condition::Up)));
         }),
-        From::ResolveFailures | From::AddressChanges => {
+        From::Resolved | From::ResolveFailures | From::AddressChanges => {
             for (target, resolution) in state.config.targets.iter().zip(resolver::resolutions(state).iter()) {
-                let value = if from == From::AddressChanges { resolution.changes } else { resolution.failures };
+                let value = match from {
+                    From::Resolved => u64::from(resolution.last_error.is_none()),
+                    From::AddressChanges => resolution.changes,
+                    _ => resolution.failures,
+                };
                 add(vec![target.name.clone()], value as f64);
             }
         }

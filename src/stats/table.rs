@@ -26,10 +26,16 @@ pub enum From {
     BufferGranted,
     /// A cell of each target; label `target`.
     Target(T),
+    /// How many datagrams each target may queue; label `target`.
+    QueueCapacity,
+    /// How many bytes each target may queue; label `target`.
+    QueueBytesCapacity,
     /// The drop counters of each target: labels `target`, `reason`.
     Dropped,
     /// Whether each target can be sent to (1 or 0); label `target`.
     Up,
+    /// Whether the last look-up of each target's name found an address (1 or 0); label `target`.
+    Resolved,
     /// Failed look-ups of each target's name; label `target`.
     ResolveFailures,
     /// Changes of each target's address; label `target`.
@@ -106,7 +112,8 @@ impl Row {
         match self.from {
             From::Listener(_) | From::BufferAsked | From::BufferGranted => &["listener"],
             From::Sizes => &["listener", "le"],
-            From::Target(_) | From::Up | From::ResolveFailures | From::AddressChanges => &["target"],
+            From::Target(_) | From::QueueCapacity | From::QueueBytesCapacity => &["target"],
+            From::Up | From::Resolved | From::ResolveFailures | From::AddressChanges => &["target"],
             From::Dropped => &["target", "reason"],
             From::Shard(_) | From::ShardCpu | From::HeartbeatAge => &["shard"],
             From::Host(_) => &["family"],
@@ -147,9 +154,12 @@ pub const TABLE: &[Row] = &[
     counter("dropped", "datagrams", From::Dropped, "Received datagrams lost on the way to this target, by reason."),
     gauge("queued", "datagrams", From::Target(T::Queued), "Received datagrams that wait for this target now."),
     gauge("queued_bytes", "bytes", From::Target(T::QueuedBytes), "Bytes that wait for this target now."),
+    gauge("queue_capacity", "datagrams", From::QueueCapacity, "Datagrams that may wait for this target (`--channel-size`, `queue=`); each shard has an equal part."),
+    gauge("queue_bytes_capacity", "bytes", From::QueueBytesCapacity, "Bytes that may wait for this target (`--queue-bytes`, `queue_bytes=`); each shard has an equal part."),
     gauge("queued_high", "datagrams", From::Target(T::QueuedHigh), "Most datagrams that waited for this target since the start (sum of the shards' highest)."),
     counter("refusals", "reports", From::Target(T::Refusals), "Reports that nothing listens at the target (`ECONNREFUSED`); each speaks of a datagram that had left."),
     gauge("target_up", "0 or 1", From::Up, "1 when the target has an address and can be sent to."),
+    gauge("target_resolved", "0 or 1", From::Resolved, "0 when the last look-up of the target's name failed; a last good address is used on. 1 for a target that needs no look-up."),
     counter("resolve_failures", "look-ups", From::ResolveFailures, "Look-ups of the target's name that failed."),
     counter("address_changes", "changes", From::AddressChanges, "Times that the target's name began to stand for another address."),
     counter("shard_turns", "turns", From::Shard(S::Turns), "Turns of the shard's loop."),

@@ -124,6 +124,9 @@ fn metrics_and_status_say_what_the_books_say() {
     assert_eq!(sample(&metrics, "udp_proxy_dropped_total{target=\"a\",reason=\"queue_full\"}"), 0.0);
     assert_eq!(sample(&metrics, &format!("udp_proxy_datagram_size_bytes_bucket{{{listener},le=\"16\"}}")), 0.0);
     assert_eq!(sample(&metrics, &format!("udp_proxy_datagram_size_bytes_bucket{{{listener},le=\"64\"}}")), 300.0);
+    assert_eq!(sample(&metrics, "udp_proxy_queue_capacity{target=\"a\"}"), 4096.0);
+    assert_eq!(sample(&metrics, "udp_proxy_queue_bytes_capacity{target=\"a\"}"), 4_194_304.0);
+    assert_eq!(sample(&metrics, "udp_proxy_target_resolved{target=\"a\"}"), 1.0);
     assert_eq!(sample(&metrics, "udp_proxy_books_balanced"), 1.0);
     let status = json(&admin, "/status");
     assert_eq!(status["books"]["received"], 300);

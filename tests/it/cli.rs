@@ -105,7 +105,7 @@ fn wrong_words_are_refused() {
         (&["--admin=off off"], &["--admin", "'off'", "alone"]),
         (&["--admin=127.0.0.1:1 127.0.0.1:1"], &["--admin", "'127.0.0.1:1'", "twice"]),
         (&["--admin=0.0.0.0:1,127.0.0.1:1"], &["--admin", "'127.0.0.1:1'", "0.0.0.0:1", "already"]),
-        (&["--admin=unix:///a/b unix:///a/b"], &["--admin", "'unix:///a/b'", "twice"]),
+        (&["--admin=unix:///a/b unix:///a//b"], &["--admin", "'unix:///a//b'", "twice", "unix:///a/b serves"]),
         (&["--admin=127.0.0.1:1 127.0.0.1:2 127.0.0.1:3 [::1]:4 [::1]:5"], &["--admin", "5", "at most 4"]),
         (&["--ready=most"], &["--ready", "most", "any, all"]),
         (&["--log-level=loud"], &["--log-level", "loud", "debug"]),

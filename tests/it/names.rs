@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use udp_proxy::control::export;
 use udp_proxy::control::resolver::{Lookup, resolutions};
 use udp_proxy::stats::cells::TargetCell;
 use udp_proxy::stats::reason::DropReason;
@@ -29,6 +30,12 @@ impl Names {
     }
 }
 
+/// The metrics `target_resolved` and `target_up` of the first target.
+fn told(proxy: &Proxy) -> [f64; 2] {
+    let samples = export::samples(&proxy.state);
+    ["target_resolved", "target_up"].map(|name| samples.iter().find(|s| s.row.name == name).expect(name).value)
+}
+
 #[test]
 fn a_name_without_an_address_does_not_stop_the_start() {
     let (sink, well) = (Sink::new(), Sink::new());
@@ -41,11 +48,13 @@ fn a_name_without_an_address_does_not_stop_the_start() {
     eventually("they are dropped with their reason", || {
         dropped_for(&proxy.snapshot().targets[0], DropReason::NoEndpoint) == 10
     });
+    assert_eq!(told(&proxy), [0.0, 0.0]);
     names.set(Some(sink.address()));
     eventually("it is resolved", || proxy.state.table.load()[0].is_some());
     eventually("it is connected", || proxy.snapshot().targets[0][TargetCell::Link] == 1);
     client.send(b"now");
     assert_eq!(sink.next(), b"now");
+    eventually("the metrics say so", || told(&proxy) == [1.0, 1.0]);
     assert_eq!(well.take(11).len(), 11, "the other one had everything all along");
     proxy.stop();
 }
@@ -64,6 +73,7 @@ fn traffic_follows_a_name_and_a_failed_look_up_keeps_the_last_address() {
     eventually("a look-up fails", || resolutions(&proxy.state)[0].last_error.is_some());
     client.send(b"two");
     assert_eq!(first.next(), b"two", "the last good address is kept");
+    eventually("the metrics tell one from the other", || told(&proxy) == [0.0, 1.0]);
     names.set(Some(second.address()));
     eventually("the address changes", || resolutions(&proxy.state)[0].changes == 1);
     eventually("traffic follows", || {
