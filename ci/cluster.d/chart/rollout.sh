@@ -3,7 +3,13 @@
 # Always true: the load goes on until the old pod is gone, and what is said to be lost is what was sent less what came.
 RATE=20000
 
-# rollout 'name' pod|client SECONDS [argument…]   Rolls that release under load. Sets SENT, LOST_A, LOST_B.
+# lost   Sets SENT, LOST_A and LOST_B from the round's reports.
+lost() {
+  SENT=$(of "$WORK/load" sent)
+  LOST_A=$((SENT - $(of "$WORK/sink.a" arrived))) LOST_B=$((SENT - $(of "$WORK/sink.b" arrived)))
+}
+
+# rollout NAME pod|client SECONDS [argument…]   Rolls that release under load, then as `lost`.
 rollout() {
   local name=$1 from=$2 seconds=$3 count=$((RATE * $3)) began old; shift 3
   old=$(pods "$name")
@@ -16,8 +22,7 @@ rollout() {
   check "$name: other pods than before" test "$(pods "$name")" != "$old"
   check "$name: all of that, in $((SECONDS - began)) s, under load" kill -0 "$load"
   wait "$load" || true; ended
-  SENT=$(of "$WORK/load" sent)
-  LOST_A=$((SENT - $(of "$WORK/sink.a" arrived))) LOST_B=$((SENT - $(of "$WORK/sink.b" arrived)))
+  lost
   say "$name: rollout at $RATE/s: sent $SENT of $count, lost $LOST_A and $LOST_B, refused $(of "$WORK/load" errors)"
   for pod in $old; do say "old pod: $(tail -n 1 "$WORK/log.$pod")"; done
   for pod in $(pods "$name"); do say "new pod: received $(books "$name" "$pod" received)"; done

@@ -3,7 +3,7 @@
 # what came of them.
 # Always true: a round begins when both targets listen, and its numbers are those of `load` and of both sinks.
 #   UDP_PROXY   the program, for the host that is no node
-#   IMAGE       repository:tag of its image
+#   IMAGE       its image, which the node has; the one that the chart names by itself
 CHART_D=$ROOT/ci/cluster.d/chart
 CHART=${CHART:-$ROOT/charts/udp-proxy}
 HELM=${HELM:-$BIN/helm4}
@@ -15,8 +15,7 @@ with_image() { sed "s|IMAGE|$IMAGE|" "$1"; }
 # deploy NAMESPACE argument…   Installs or upgrades the release `udp-proxy` there.
 deploy() {
   local namespace=$1; shift
-  node "$HELM" upgrade --install udp-proxy "$CHART" --namespace "$namespace" --create-namespace -f "$CHART_D/values.yaml" \
-    --set-string "image.registry=,image.repository=${IMAGE%:*},image.tag=${IMAGE##*:}" "$@"
+  node "$HELM" upgrade --install udp-proxy "$CHART" --namespace "$namespace" -f "$CHART_D/values.yaml" "$@"
 }
 uninstall() { node "$HELM" uninstall udp-proxy --namespace "$1" --wait --timeout 60s; }
 
