@@ -68,7 +68,7 @@ tests_pass() {
   local name
   say 'helm test'
   for name in "${EXPOSED[@]}"; do
-    round 1000000 2
+    round 1000000 1 20
     check "$name: helm test" node "$BIN/$(if [ "$name" = several ]; then echo helm3; else echo helm4; fi)" test udp-proxy -n "$name" --timeout 60s
     ended
     equal "$name: probe lines at the targets" "$(probes_at a) $(probes_at b)" "$(probes_of "$name") $(probes_of "$name")"

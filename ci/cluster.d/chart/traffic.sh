@@ -26,6 +26,13 @@ ready() {
   [ "$(pods "$1" '.metadata.deletionTimestamp')" = '' ] &&
     [ "$(pods "$1" '.status.conditions[?(@.type=="Ready")].status')" = "$(yes True | head -n "${2:-1}" | paste -sd ' ')" ]
 }
+# served NAMESPACE   kube-proxy, which works once a second, leads the Service to each pod.
+served() {
+  local address rules; rules=$(node iptables-save -t nat)
+  for address in $(pods "$1" '.status.podIP'); do
+    grep -F "$1/udp-proxy:statsd" <<<"$rules" | grep -qF -- "--to-destination $address:8125" || return 1
+  done
+}
 # pid_of NAMESPACE POD   The pid of the pod's first container, as this machine counts.
 pid_of() {
   local id; id=$(kubectl get pod -n "$1" "$2" -o 'jsonpath={.status.containerStatuses[0].containerID}')
