@@ -83,6 +83,9 @@ chart_notes() {
   says 'Local and a Deployment' "$warning" --set mode=deployment,service.internalTrafficPolicy=Local
   silent 'Cluster and a nodeSelector' "$warning" --set nodeSelector.pool=apps,service.internalTrafficPolicy=Cluster
   silent "a Deployment by itself" "$warning" --set mode=deployment
+  says 'too short a delay' 'they need up to 10 seconds' --set proxy.shutdownDelaySeconds=5
+  says 'a slower probe' 'they need up to 19 seconds' --set proxy.shutdownDelaySeconds=18,probes.readiness.periodSeconds=5,probes.readiness.failureThreshold=3
+  silent 'a slower probe by itself' WARNING --set probes.readiness.periodSeconds=5,probes.readiness.failureThreshold=3
   says 'helm test' 'helm test udp --namespace mon'
   says 'the targets' 'Every datagram goes to 2 targets: a, b.' --set targets.b.address=b:1
   says 'injection: the label' 'udp-proxy/inject: "true"' --set sidecarInjection.enabled=true

@@ -66,7 +66,7 @@ pub fn main(args: &cli::Load) -> Result<ExitCode, AppError> {
     // Ctrl-C ends it early, with its report.
     let interrupted = interrupt();
     let mut screen = if args.json { Screen::silent() } else { Screen::stdout() };
-    let report = run(&plan, senders, &mut screen, &interrupted);
+    let report = run(&plan, senders, || again(&plan), &mut screen, &interrupted);
     if args.json {
         println!("{}", serde_json::to_string(&report).unwrap_or_default());
     } else {
@@ -115,16 +115,28 @@ fn plan(args: &cli::Load, endpoint: Endpoint) -> Result<Plan, AppError> {
 /// One socket for each flow. Each datagram is a message of its own, as a real client sends it.
 fn senders(plan: &Plan) -> io::Result<Vec<<Native as Io>::Sender>> {
     let mut io = Native::open()?;
-    (0..plan.flows)
-        .map(|_| {
-            let mut sender = io.connect(&plan.endpoint)?;
-            sender.one_by_one();
-            Ok(sender)
-        })
-        .collect()
+    (0..plan.flows).map(|_| sender(&mut io, &plan.endpoint)).collect()
 }
 
-fn run(plan: &Plan, mut senders: Vec<impl Sender>, screen: &mut Screen, interrupted: &AtomicBool) -> Report {
+fn sender(io: &mut Native, endpoint: &Endpoint) -> io::Result<<Native as Io>::Sender> {
+    let mut sender = io.connect(endpoint)?;
+    sender.one_by_one();
+    Ok(sender)
+}
+
+/// The socket that takes the place of a refused one. Only a Unix socket needs it: its path may lead to another
+/// receiver now, which a client finds when it connects again.
+fn again(plan: &Plan) -> Option<<Native as Io>::Sender> {
+    matches!(plan.endpoint, Endpoint::Unix(_)).then(|| sender(&mut Native::open().ok()?, &plan.endpoint).ok()).flatten()
+}
+
+fn run<S: Sender>(
+    plan: &Plan,
+    mut senders: Vec<S>,
+    mut again: impl FnMut() -> Option<S>,
+    screen: &mut Screen,
+    interrupted: &AtomicBool,
+) -> Report {
     let mut report = Report::default();
     let mut numbers = vec![0; senders.len()];
     let mut sizes = Sizes { state: plan.seed.wrapping_mul(2).wrapping_add(1), range: plan.sizes.clone() };
@@ -140,7 +152,7 @@ fn run(plan: &Plan, mut senders: Vec<impl Sender>, screen: &mut Screen, interrup
         let flow = turn % senders.len();
         let burst = (plan.burst as u64).min(plan.count - planned) as usize;
         write_burst(plan, flow, burst, &mut numbers[flow], &mut sizes, &mut bytes, &mut ends);
-        send_burst(&mut senders[flow], &bytes, &ends, &mut report);
+        send_burst(&mut senders[flow], &mut again, &bytes, &ends, &mut report);
         planned += burst as u64;
         turn += 1;
         report.seconds = began.elapsed().as_secs_f64();
@@ -178,7 +190,13 @@ fn write_burst(
     }
 }
 
-fn send_burst(sender: &mut impl Sender, bytes: &[u8], ends: &[usize], report: &mut Report) {
+fn send_burst<S: Sender>(
+    sender: &mut S,
+    again: &mut impl FnMut() -> Option<S>,
+    bytes: &[u8],
+    ends: &[usize],
+    report: &mut Report,
+) {
     let mut start = 0;
     for chunk in ends.chunks(BATCH) {
         let mut space = [IoSlice::new(&[]); BATCH];
@@ -204,10 +222,13 @@ fn send_burst(sender: &mut impl Sender, bytes: &[u8], ends: &[usize], report: &m
             }
             report.errors += 1;
             *report.errors_by_kind.entry(error.to_string()).or_default() += 1;
-            // A refusal answers an earlier datagram; this one has not been tried yet.
-            retried = kind == Refusal::Refused && !retried;
+            // A refusal answers an earlier datagram, or tells that the receiver was replaced; this one has not been
+            // tried yet.
+            retried = matches!(kind, Refusal::Refused | Refusal::Gone) && !retried;
             if !retried {
                 rest = &rest[1..];
+            } else if let Some(new) = again() {
+                *sender = new;
             }
         }
     }

@@ -200,6 +200,30 @@ fn a_slow_sink_shows_what_a_full_buffer_does() {
     assert!(drops.parse::<u64>().is_ok_and(|drops| drops > 0), "{text}");
 }
 
+#[cfg(unix)]
+#[test]
+fn load_follows_a_unix_socket_that_is_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("dsd.sock");
+    let source = format!("--source=unixgram://{}", path.display());
+    let sink = Sink::new();
+    let words = ["--admin=off", &source, &sink.target("a", "")];
+    let old = Proxy::start(&words);
+    let target = format!("--target=unixgram://{}", path.display());
+    let words_of_load = ["load", &target, "--json", "--count=3000", "--rate=2k", "--flows=4"];
+    let mut load = command(&words_of_load).stdout(Stdio::piped()).spawn().unwrap();
+    old.received(500);
+    let new = Proxy::start(&words);
+    let by_old = old.stop().received();
+    let mut report = String::new();
+    load.stdout.take().unwrap().read_to_string(&mut report).unwrap();
+    load.wait().unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["sent"], 3000, "{report}");
+    assert_eq!(report["errors"], 4, "each flow is refused once and connects again: {report}");
+    assert_eq!(by_old + new.stop().received(), 3000);
+}
+
 #[test]
 fn load_to_a_closed_port_counts_the_refusals() {
     let held = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

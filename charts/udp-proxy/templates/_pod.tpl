@@ -3,10 +3,20 @@ The pod of DaemonSet and Deployment, and what is computed for it. Always true: w
 (grace period, ports, probes) is computed here and nowhere else.
 */}}
 
-{{/* Seconds to serve on after SIGTERM: a Service's clients are led elsewhere by then, a node's port is taken over at once. */}}
+{{/*
+Seconds after SIGTERM until every node leads a Service's clients elsewhere. Senders that have one keep the address of the
+leaving pod (conntrack) until kube-proxy hears that it is not Ready, which the readiness probe must find out first; four
+seconds are for kubelet, the endpoints and kube-proxy, which works once a second.
+*/}}
+{{- define "udp-proxy.endpointDelay" -}}
+{{- $probe := .Values.probes.readiness -}}
+{{- eq .Values.exposure "service" | ternary (add 4 (mul $probe.periodSeconds $probe.failureThreshold)) 0 -}}
+{{- end }}
+
+{{/* Seconds to serve on after SIGTERM. A node's port is taken over at once. */}}
 {{- define "udp-proxy.shutdownDelay" -}}
 {{- if kindIs "invalid" .Values.proxy.shutdownDelaySeconds -}}
-{{- eq .Values.exposure "service" | ternary 5 0 -}}
+{{- include "udp-proxy.endpointDelay" . -}}
 {{- else -}}
 {{- .Values.proxy.shutdownDelaySeconds -}}
 {{- end -}}
