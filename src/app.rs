@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
-use socket2::Socket;
 use tokio::task::JoinHandle;
 
 use crate::cli;
@@ -21,7 +20,7 @@ use crate::control::{Bound, Listening, State, admin, export, log, report, resolv
 use crate::data::table::Table;
 use crate::lifecycle::{Lifecycle, Phase, Shutdown};
 use crate::stats::snapshot::Snapshot;
-use crate::sys::bind::ReceiveBuffer;
+use crate::sys::bind::{Listener, ReceiveBuffer};
 use crate::sys::{Native, bind, fallback::Portable};
 use shards::{Context, Shards};
 
@@ -139,11 +138,11 @@ pub async fn start(config: Config, lookup: resolver::Lookup) -> Result<Running, 
     let table = Table::new(endpoints);
     let lifecycle = Lifecycle::default();
     let epoch = Instant::now();
-    let sockets = deal(&mut bound, config.shards);
+    let dealt = deal(&mut bound, config.shards);
     let context = Context { config: &config, table: &table, lifecycle: &lifecycle, epoch };
     let (shards, books) = match config.engine {
-        Engine::Auto => Shards::start::<Native>(&context, sockets)?,
-        Engine::Portable => Shards::start::<Portable>(&context, sockets)?,
+        Engine::Auto => Shards::start::<Native>(&context, dealt)?,
+        Engine::Portable => Shards::start::<Portable>(&context, dealt)?,
     };
     let statsd =
         config.metrics.as_ref().and_then(|m| Some(Arc::new(export::Statsd::new(m.statsd.clone()?, &m.prefix))));
@@ -215,10 +214,10 @@ impl Running {
     }
 }
 
-/// One source with its sockets: one a shard, except a Unix socket, which only one shard can read.
+/// One source as it was bound: for each shard, except a Unix socket or a pipe, which only one shard can read.
 struct BoundSource {
     listening: Listening,
-    sockets: Vec<Socket>,
+    listeners: Vec<Listener>,
     file: Option<bind::unix::SocketFile>,
 }
 
@@ -231,6 +230,7 @@ fn planned(source: &Source) -> Bound {
             Bound::Udp { address, dual: address.is_ipv6() }
         }
         Source::Unix { path, .. } => Bound::Unix(path.clone()),
+        Source::Pipe(name) => Bound::Pipe(name.clone()),
     }
 }
 
@@ -266,8 +266,10 @@ fn bind_source(source: &Source, config: &Config) -> Result<BoundSource, AppError
         let remedy = bind_remedy(&cause);
         system(format!("--source {source}"), cause, remedy)
     };
-    let Bound::Udp { address, dual } = planned(source) else {
-        return bind_unix(source, config);
+    let (address, dual) = match planned(source) {
+        Bound::Udp { address, dual } => (address, dual),
+        Bound::Unix(_) => return bind_unix(source, config),
+        Bound::Pipe(name) => return bind_pipe(name),
     };
     let in_use = address.port() != 0 && bind::in_use(address, dual);
     if in_use && config.exclusive {
@@ -278,16 +280,16 @@ fn bind_source(source: &Source, config: &Config) -> Result<BoundSource, AppError
     let first = bind::udp(address, dual, shared).map_err(refused)?;
     let address = first.local_addr().ok().and_then(|a| a.as_socket()).unwrap_or(address);
     let buffer = bind::receive_buffer(&first, config.readbuffer);
-    let mut sockets = vec![first];
+    let mut listeners = vec![first.into()];
     let per_shard = if bind::SHARES_PORTS { config.shards } else { 1 };
-    while sockets.len() < per_shard {
+    while listeners.len() < per_shard {
         let socket = bind::udp(address, dual, shared).map_err(refused)?;
         bind::receive_buffer(&socket, config.readbuffer);
-        sockets.push(socket);
+        listeners.push(socket.into());
     }
     Ok(BoundSource {
         listening: Listening { address: Bound::Udp { address, dual }, buffer, shared: in_use },
-        sockets,
+        listeners,
         file: None,
     })
 }
@@ -306,7 +308,21 @@ fn bind_unix(source: &Source, config: &Config) -> Result<BoundSource, AppError> 
     let buffer = bind::receive_buffer(&socket, 0);
     let listening =
         Listening { address: Bound::Unix(path.clone()), buffer: ReceiveBuffer { asked: 0, ..buffer }, shared: in_use };
-    Ok(BoundSource { listening, sockets: vec![socket], file: Some(file) })
+    Ok(BoundSource { listening, listeners: vec![socket.into()], file: Some(file) })
+}
+
+fn bind_pipe(name: String) -> Result<BoundSource, AppError> {
+    let (listener, buffer) = bind::pipe(&name).map_err(|cause| {
+        let remedy = match cause.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "another process has a pipe of this name (a Datadog agent, say): stop that one or choose another name"
+            }
+            _ => "the system refused it",
+        };
+        system(format!("--source {name}"), cause, remedy)
+    })?;
+    let listening = Listening { address: Bound::Pipe(name), buffer, shared: false };
+    Ok(BoundSource { listening, listeners: vec![listener], file: None })
 }
 
 fn bind_admins(config: &Config) -> Result<Vec<admin::Listener>, AppError> {
@@ -319,13 +335,13 @@ fn bind_admins(config: &Config) -> Result<Vec<admin::Listener>, AppError> {
     config.admin.iter().map(bind).collect()
 }
 
-/// Deals the sockets to the shards: each UDP source gives every shard one, Unix sources go round.
-fn deal(bound: &mut [BoundSource], shards: usize) -> Vec<Vec<(usize, Socket)>> {
-    let mut dealt: Vec<Vec<(usize, Socket)>> = (0..shards).map(|_| Vec::new()).collect();
+/// Deals the listeners to the shards: each UDP source gives every shard one, others go round.
+fn deal(bound: &mut [BoundSource], shards: usize) -> Vec<Vec<(usize, Listener)>> {
+    let mut dealt: Vec<Vec<(usize, Listener)>> = (0..shards).map(|_| Vec::new()).collect();
     for (number, source) in bound.iter_mut().enumerate() {
-        let alone = source.sockets.len() == 1;
-        for (i, socket) in source.sockets.drain(..).enumerate() {
-            dealt[if alone { number % shards } else { i }].push((number, socket));
+        let alone = source.listeners.len() == 1;
+        for (i, listener) in source.listeners.drain(..).enumerate() {
+            dealt[if alone { number % shards } else { i }].push((number, listener));
         }
     }
     dealt

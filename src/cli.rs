@@ -129,7 +129,7 @@ pub enum Command {
 /// The flags of the proxy.
 #[derive(Clone, Debug, Args)]
 pub struct Proxy {
-    /// Address to receive on: :PORT, IP:PORT, unixgram:///path?mode=0666; may repeat.
+    /// Address to receive on: :PORT, IP:PORT, unixgram:///path?mode=0666, \\.\pipe\NAME (Windows); may repeat.
     #[arg(
         long,
         env = "UDP_PROXY_SOURCE",

@@ -83,7 +83,7 @@ impl<S: Sockets> Bench<S> {
         let sinks: Vec<_> = (0..targets).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
         let endpoints = sinks.iter().map(|sink| Some(Endpoint::Udp(sink.local_addr().unwrap()))).collect();
         let mut io = S::open().unwrap();
-        let receiver = io.adopt(0, listener).unwrap();
+        let receiver = io.adopt(0, listener.into()).unwrap();
         let queue = QueueLimits { datagrams: 4096, bytes: 4 << 20, overflow: Overflow::Newest };
         let lifecycle = Lifecycle::default();
         let setup = Setup {

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# docs/windows.md says nothing that the MSI, the program or its metrics do not know.
+# docs/windows.md says nothing that the MSI, the program or its metrics do not know, nor do counters in
+# docs/windows-service.md.
 
 # check_page MSI
 check_page() {
@@ -15,7 +16,7 @@ check_page() {
     "$(sed -n 's/^    [A-Z][a-z]* = \([0-9]*\),/\1/p' src/service/events.rs | tr '\n' ' ')"
   equal 'the page: exit codes' "$(sed -n 's/^| exit code \([0-9]*\) |.*/\1/p' "$page" | sort -un | tr '\n' ' ')" \
     "$(sed -n '/^| exit code |/,/^$/s/^| \([0-9]*\) |.*/\1/p' README.md | grep -v '^0$' | tr '\n' ' ')"
-  for name in $(grep -oE 'udp_proxy_[a-z_]+' "$page" | sort -u); do
-    check "the page: the counter $name is in docs/metrics.md" grep -qE "\`(udp_proxy[_.])?${name#udp_proxy_}\`" <(tr . _ <docs/metrics.md)
+  for name in $(grep -ohE 'udp_proxy_[a-z_]+' "$page" docs/windows-service.md | sort -u); do
+    check "the pages: the counter $name is in docs/metrics.md" grep -q "^| \`${name#udp_proxy_}\` |" docs/metrics.md
   done
 }

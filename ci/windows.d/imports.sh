@@ -22,3 +22,16 @@ check_imports() {
   # The check can fail: the modern program fails it.
   check 'the modern program fails the list of Windows 7' grep -q 'bcryptprimitives.dll ProcessPrng;' <<<"$(beyond "$MODERN" $win7)"
 }
+
+# resources EXE   The types of its resources, as hexadecimal numbers.
+resources() { x86_64-w64-mingw32-objdump -p "$1" | sed -nE 's/^[0-9a-f]+   Entry: ID: 0x0*([0-9a-f]+),.*/\1/p' | tr '\n' ' '; }
+
+check_resources() {
+  local exe word
+  for exe in "$LEGACY64" "$LEGACY32" "$MODERN"; do
+    equal "$exe: icon (3, e), texts of events (b), version (10), manifest (18)" "$(resources "$exe")" '3 b e 10 18 '
+    for word in 'udp-proxy authors' "$VERSION"; do
+      check "$exe says: $word" grep -qxF "$word" <(strings -el "$exe")
+    done
+  done
+}

@@ -57,6 +57,12 @@ Check 'a log is written by that account' { (Get-Item "$logs\udp-proxy.log").Leng
 
 Check 'msiexec /i with a third target' { (Msi @('/i', "`"$msi`"", 'TARGETS="a=127.0.0.1:19001 b=127.0.0.1:19002 c=127.0.0.1:19003"')) -eq 0 }
 Check 'it sends to three' { Until { (Status).config.targets.Count -eq 3 } }
+Check 'msiexec /i with a named pipe' { (Msi @('/i', "`"$msi`"", 'SOURCE="127.0.0.1:18125 \\.\pipe\udp-proxy-ci"')) -eq 0 }
+$client = New-Object System.IO.Pipes.NamedPipeClientStream('.', 'udp-proxy-ci', [System.IO.Pipes.PipeDirection]::Out)
+Check 'a client writes into it' { $client.Connect(10000); $client.Write([byte[]][char[]]"a:1|c`nb:2|c`n", 0, 12); $client.Dispose(); $true }
+Check 'each line is a datagram' { Until { (Status).listeners[1].received -eq 2 } }
+$taken = & $exe --source '\\.\pipe\udp-proxy-ci' --target 127.0.0.1:9 --admin off 2>&1
+Check 'a pipe that another process has is refused' { $LASTEXITCODE -eq 1 -and "$taken" -match 'has a pipe of this name' }
 Remove-Item "$env:ProgramFiles\udp-proxy\LICENSE.txt"
 Check 'msiexec /f' { (Msi @('/f', "`"$msi`"")) -eq 0 -and (Test-Path "$env:ProgramFiles\udp-proxy\LICENSE.txt") }
 Check 'another account' { (Msi @('/i', "`"$msi`"", '"SERVICE_ACCOUNT=NT AUTHORITY\LocalService"')) -eq 0 -and (Wmi).StartName -eq 'NT AUTHORITY\LocalService' }

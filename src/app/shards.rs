@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use socket2::Socket;
 use tokio::sync::mpsc;
 
 use super::{AppError, system};
@@ -16,6 +15,7 @@ use crate::data::table::Table;
 use crate::lifecycle::Lifecycle;
 use crate::stats::cells::Published;
 use crate::stats::snapshot::ShardBooks;
+use crate::sys::bind::Listener;
 use crate::sys::{Sockets, Waker};
 
 /// What every shard is started with.
@@ -35,24 +35,27 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    /// Starts one thread for each of `sockets`' entries: its listeners, each with the number of its source.
+    /// Starts one thread for each of `listeners`' entries: its own, each with the number of its source.
     pub(super) fn start<S: Sockets>(
         context: &Context<'_>,
-        sockets: Vec<Vec<(usize, Socket)>>,
+        listeners: Vec<Vec<(usize, Listener)>>,
     ) -> Result<(Self, Vec<ShardBooks>), AppError>
     where
         S::Receiver: Send,
         S::Sender: Send,
     {
-        let count = sockets.len();
+        let count = listeners.len();
         let (end, ends) = mpsc::unbounded_channel();
         let mut shards = Self { engine: S::NAME, wakers: Vec::new(), ends };
         let mut books = Vec::new();
-        for (number, sockets) in sockets.into_iter().enumerate() {
-            let published = Arc::new(Published::new(sockets.len(), context.config.targets.len()));
-            books.push(ShardBooks { published: published.clone(), sources: sockets.iter().map(|(i, _)| *i).collect() });
+        for (number, listeners) in listeners.into_iter().enumerate() {
+            let published = Arc::new(Published::new(listeners.len(), context.config.targets.len()));
+            books.push(ShardBooks {
+                published: published.clone(),
+                sources: listeners.iter().map(|(i, _)| *i).collect(),
+            });
             let setup = context.setup(count, published);
-            let (shard, waker) = build::<S>(sockets, setup).map_err(|cause| {
+            let (shard, waker) = build::<S>(listeners, setup).map_err(|cause| {
                 system(
                     format!("shard {number}"),
                     cause,
@@ -118,11 +121,11 @@ impl Context<'_> {
     }
 }
 
-fn build<S: Sockets>(sockets: Vec<(usize, Socket)>, setup: Setup) -> io::Result<(Shard<S>, Waker)> {
+fn build<S: Sockets>(listeners: Vec<(usize, Listener)>, setup: Setup) -> io::Result<(Shard<S>, Waker)> {
     let mut io = S::open()?;
     let waker = io.waker();
-    let receivers =
-        sockets.into_iter().enumerate().map(|(i, (_, socket))| io.adopt(i, socket)).collect::<io::Result<Vec<_>>>()?;
+    let adopted = listeners.into_iter().enumerate().map(|(i, (_, listener))| io.adopt(i, listener));
+    let receivers = adopted.collect::<io::Result<Vec<_>>>()?;
     Ok((Shard::new(io, receivers, setup), waker))
 }
 
@@ -193,7 +196,7 @@ mod tests {
         fn waker(&self) -> Waker {
             self.0.waker()
         }
-        fn adopt(&mut self, _index: usize, _socket: Socket) -> io::Result<Nothing> {
+        fn adopt(&mut self, _index: usize, _listener: Listener) -> io::Result<Nothing> {
             Ok(Nothing)
         }
     }

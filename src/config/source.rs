@@ -9,6 +9,9 @@ use super::target::{digits, options, unix_path};
 /// The mode of a Unix socket unless `?mode=` says otherwise: anyone may send.
 const MODE: u32 = 0o666;
 
+/// Where Windows has its named pipes.
+const PIPES: &str = r"\\.\pipe\";
+
 /// One address to receive on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -23,10 +26,12 @@ pub enum Source {
         /// Its file mode.
         mode: u32,
     },
+    /// A named pipe of Windows, of which every line is a datagram.
+    Pipe(String),
 }
 
 impl Source {
-    /// Reads `:PORT`, `IP:PORT`, `[IPV6]:PORT`, `udp://…`, `unixgram:///path?mode=0666`.
+    /// Reads `:PORT`, `IP:PORT`, `[IPV6]:PORT`, `udp://…`, `unixgram:///path?mode=0666`, `\\.\pipe\NAME`.
     ///
     /// # Errors
     /// What is wrong and what would be right.
@@ -49,10 +54,8 @@ impl Source {
             }
             return Ok(Source::Unix { path, mode });
         }
-        if word.starts_with(r"\\.\pipe\") {
-            return Err(
-                "a named pipe cannot be received from: clients need to send UDP, to an address given here".into()
-            );
+        if let Some(name) = word.strip_prefix(PIPES) {
+            return pipe(name).map(|()| Source::Pipe(word.to_owned()));
         }
         let word = word.strip_prefix("udp://").unwrap_or(word);
         if word.contains("://") {
@@ -75,13 +78,14 @@ impl Source {
 
     /// Whether it is a UDP address.
     pub fn is_udp(&self) -> bool {
-        !matches!(self, Source::Unix { .. })
+        matches!(self, Source::Udp(_) | Source::Wildcard(_))
     }
 
     /// Whether both can never be bound by one process in a useful way.
     pub(super) fn overlaps(&self, other: &Source) -> bool {
         match (self, other) {
             (Source::Unix { path, .. }, Source::Unix { path: other, .. }) => path == other,
+            (Source::Pipe(a), Source::Pipe(b)) => a.eq_ignore_ascii_case(b),
             (Source::Udp(a), Source::Udp(b)) => a == b && a.port() != 0,
             (Source::Wildcard(a), Source::Wildcard(b)) => a == b && *a != 0,
             (Source::Wildcard(p), Source::Udp(a)) | (Source::Udp(a), Source::Wildcard(p)) => {
@@ -97,10 +101,27 @@ impl fmt::Display for Source {
         match self {
             Source::Udp(address) => write!(f, "{address}"),
             Source::Wildcard(port) => write!(f, ":{port}"),
+            Source::Pipe(name) => f.write_str(name),
             Source::Unix { path, mode: MODE } => write!(f, "unixgram://{}", path.display()),
             Source::Unix { path, mode } => write!(f, "unixgram://{}?mode={mode:04o}", path.display()),
         }
     }
+}
+
+/// Checks what stands behind `\\.\pipe\`.
+fn pipe(name: &str) -> Result<(), String> {
+    /// The whole name has at most 256 characters.
+    const LONGEST: usize = 256 - PIPES.len();
+    if !cfg!(windows) {
+        return Err("named pipes are for Windows: give an address and a port, or unixgram:///path".into());
+    }
+    if name.contains('?') {
+        return Err("a named pipe has no options".into());
+    }
+    if name.is_empty() || name.chars().count() > LONGEST || name.contains('\\') {
+        return Err(format!("a pipe's name has 1 to {LONGEST} characters and no backslash"));
+    }
+    Ok(())
 }
 
 /// Every address of the host with this port: IPv6 where the host has it (then IPv4 too), else IPv4.
@@ -145,6 +166,28 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn there_are_no_named_pipes() {
+        let problem = Source::parse(r"\\.\pipe\datadog-dogstatsd").unwrap_err();
+        assert!(problem.contains("named pipes are for Windows"), "{problem}");
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_named_pipe_is_read_and_shown() {
+        let dogstatsd = Source::parse(r"\\.\pipe\datadog-dogstatsd").unwrap();
+        assert_eq!(dogstatsd.to_string(), r"\\.\pipe\datadog-dogstatsd");
+        assert!(dogstatsd.overlaps(&Source::parse(r"\\.\pipe\Datadog-DogStatsD").unwrap()), "case does not count");
+        assert!(!dogstatsd.overlaps(&Source::parse(r"\\.\pipe\other").unwrap()) && !dogstatsd.is_udp());
+        for (name, part) in
+            [("", "1 to 247"), ("a\\b", "no backslash"), ("a?mode=1", "no options"), (&"x".repeat(248), "1 to 247")]
+        {
+            let problem = Source::parse(&format!(r"\\.\pipe\{name}")).unwrap_err();
+            assert!(problem.contains(part), "{name}: {problem}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn a_source_is_shown_with_the_mode_it_was_given() {
         for word in ["unixgram:///run/dsd.socket", "unixgram:///run/dsd.socket?mode=0622"] {
             assert_eq!(Source::parse(word).unwrap().to_string(), word);
@@ -158,7 +201,6 @@ mod tests {
             (":+8125", "not a port"),
             ("host:8125", "not a name"),
             ("1.2.3.4", "no port"),
-            (r"\\.\pipe\datadog-dogstatsd", "named pipe"),
             ("tcp://1.2.3.4:1", "scheme is unknown"),
             ("1.2.3.4:x", "not a port"),
             (":8125?mode=1", "no options"),

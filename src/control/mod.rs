@@ -75,6 +75,8 @@ pub enum Bound {
     },
     /// A Unix datagram socket.
     Unix(PathBuf),
+    /// A named pipe of Windows.
+    Pipe(String),
 }
 
 impl std::fmt::Display for Bound {
@@ -82,6 +84,7 @@ impl std::fmt::Display for Bound {
         match self {
             Bound::Udp { address, .. } => write!(f, "{address}"),
             Bound::Unix(path) => write!(f, "unixgram://{}", path.display()),
+            Bound::Pipe(name) => f.write_str(name),
         }
     }
 }

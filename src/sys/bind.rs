@@ -13,6 +13,41 @@ pub mod unix;
 #[cfg(unix)]
 pub mod unix;
 
+/// What a source was bound as.
+#[derive(Debug)]
+pub enum Listener {
+    /// A socket, UDP or Unix.
+    Socket(Socket),
+    /// A named pipe.
+    #[cfg(windows)]
+    Pipe(super::os::pipe::Pipe),
+}
+
+impl From<Socket> for Listener {
+    fn from(socket: Socket) -> Self {
+        Listener::Socket(socket)
+    }
+}
+
+/// Makes a named pipe, which no other process has then, with its buffer for each client.
+///
+/// # Errors
+/// `PermissionDenied` when another process has it; else what the system said.
+#[cfg(windows)]
+pub fn pipe(name: &str) -> io::Result<(Listener, ReceiveBuffer)> {
+    use super::os::pipe::{BUFFER, Pipe};
+    Ok((Listener::Pipe(Pipe::bind(name)?), ReceiveBuffer { asked: BUFFER, granted: BUFFER }))
+}
+
+/// Where there are no named pipes.
+///
+/// # Errors
+/// Always `Unsupported`; the configuration refuses them earlier.
+#[cfg(not(windows))]
+pub fn pipe(_name: &str) -> io::Result<(Listener, ReceiveBuffer)> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this platform has no such named pipes"))
+}
+
 /// The receive buffer of a listener, in bytes of payload and kernel overhead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveBuffer {

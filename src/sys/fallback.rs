@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mio::event::Source;
 use socket2::Socket;
 
+use super::bind::Listener;
 use super::wait::{Ready, Waiter, Waker};
 use super::{BATCH, Endpoint, Io, ReceiveMemory, Receiver, Sender, Sent, Slots, Sockets, bind};
 
@@ -27,10 +28,14 @@ impl Sockets for Portable {
         self.waiter.waker()
     }
 
-    fn adopt(&mut self, index: usize, socket: Socket) -> io::Result<PortableReceiver> {
-        let mut socket = Datagrams::new(socket)?;
-        self.waiter.watch_receiver(index, socket.source())?;
-        Ok(PortableReceiver { socket })
+    fn adopt(&mut self, index: usize, listener: Listener) -> io::Result<PortableReceiver> {
+        let mut datagrams = match listener {
+            Listener::Socket(socket) => Datagrams::new(socket)?,
+            #[cfg(windows)]
+            Listener::Pipe(pipe) => Datagrams::Pipe(pipe),
+        };
+        self.waiter.watch_receiver(index, datagrams.source())?;
+        Ok(PortableReceiver { datagrams })
     }
 }
 
@@ -63,12 +68,15 @@ impl Io for Portable {
     }
 }
 
-/// A datagram socket of either kind.
+/// Where datagrams come from or go to.
 #[derive(Debug)]
 enum Datagrams {
     Udp(mio::net::UdpSocket),
     #[cfg(unix)]
     Unix(mio::net::UnixDatagram),
+    /// Lines of a stream; only received from.
+    #[cfg(windows)]
+    Pipe(super::os::pipe::Pipe),
 }
 
 impl Datagrams {
@@ -93,10 +101,12 @@ impl Datagrams {
             Datagrams::Udp(socket) => socket,
             #[cfg(unix)]
             Datagrams::Unix(socket) => socket,
+            #[cfg(windows)]
+            Datagrams::Pipe(pipe) => pipe,
         }
     }
 
-    fn recv(&self, slot: &mut [u8]) -> io::Result<usize> {
+    fn recv(&mut self, slot: &mut [u8]) -> io::Result<usize> {
         match self {
             Datagrams::Udp(socket) => {
                 // Not recv(): a listener is not connected.
@@ -104,6 +114,8 @@ impl Datagrams {
             }
             #[cfg(unix)]
             Datagrams::Unix(socket) => socket.recv(slot),
+            #[cfg(windows)]
+            Datagrams::Pipe(pipe) => pipe.recv(slot),
         }
     }
 
@@ -112,6 +124,8 @@ impl Datagrams {
             Datagrams::Udp(socket) => socket.send(datagram),
             #[cfg(unix)]
             Datagrams::Unix(socket) => socket.send(datagram),
+            #[cfg(windows)]
+            Datagrams::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -124,21 +138,21 @@ impl Datagrams {
     }
 }
 
-/// A listener's socket.
+/// A listener's socket or pipe.
 #[derive(Debug)]
 pub struct PortableReceiver {
-    socket: Datagrams,
+    datagrams: Datagrams,
 }
 
 impl Receiver for PortableReceiver {
     fn receive(&mut self, slots: &mut Slots) -> io::Result<usize> {
-        fill(slots, |slot| self.socket.recv(slot), super::os::receive_error)
+        fill(slots, |slot| self.datagrams.recv(slot), super::os::receive_error)
     }
 
     #[cfg(target_os = "linux")]
     fn memory(&self) -> Option<ReceiveMemory> {
         use std::os::fd::AsRawFd;
-        self.socket.with_socket(|socket| super::linux::receive_memory(socket.as_raw_fd()))
+        self.datagrams.with_socket(|socket| super::linux::receive_memory(socket.as_raw_fd()))
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -148,12 +162,15 @@ impl Receiver for PortableReceiver {
 
     #[cfg(unix)]
     fn leave(&mut self) -> io::Result<()> {
-        self.socket.with_socket(|socket| bind::leave(&socket))
+        self.datagrams.with_socket(|socket| bind::leave(&socket))
     }
 
     /// Without a shared port there is no handover: the listener is read until empty and closed.
     #[cfg(windows)]
     fn leave(&mut self) -> io::Result<()> {
+        if let Datagrams::Pipe(pipe) = &mut self.datagrams {
+            pipe.leave();
+        }
         Ok(())
     }
 }
@@ -289,7 +306,7 @@ mod tests {
         let socket = bind::udp("127.0.0.1:0".parse().unwrap(), false, false).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         let mut io = Portable::open().unwrap();
-        let mut receiver = io.adopt(0, socket).unwrap();
+        let mut receiver = io.adopt(0, socket.into()).unwrap();
         let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut slots = Slots::new(1000);
         assert_eq!(receiver.receive(&mut slots).unwrap_err().kind(), io::ErrorKind::WouldBlock);

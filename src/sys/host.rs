@@ -22,6 +22,35 @@ pub fn udp_counters() -> [Option<UdpCounters>; 2] {
 #[cfg(windows)]
 use super::os::host as imp;
 
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_datagram_that_nobody_takes_is_counted() {
+        for (family, any) in ["127.0.0.1:0", "[::1]:0"].into_iter().enumerate() {
+            let Ok(sender) = UdpSocket::bind(any) else {
+                println!("skip: this host has no IPv6");
+                continue;
+            };
+            let Some(before) = udp_counters()[family] else {
+                println!("skip: this host does not tell how many datagrams of {any} found no port");
+                continue;
+            };
+            let gone = UdpSocket::bind(any).and_then(|socket| socket.local_addr()).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while udp_counters()[family].is_none_or(|now| now.no_ports <= before.no_ports) {
+                assert!(Instant::now() < deadline, "{any}: still {before:?}");
+                sender.send_to(b"x", gone).ok();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+}
+
 #[cfg(not(windows))]
 mod imp {
     use super::UdpCounters;

@@ -117,11 +117,11 @@ pub trait Sockets: Io + Send + Sized + 'static {
     /// A handle that ends its wait.
     fn waker(&self) -> Waker;
 
-    /// Takes over a bound socket as listener `index`.
+    /// Takes over what a source was bound as: listener `index`.
     ///
     /// # Errors
-    /// What the kernel said when the socket was registered.
-    fn adopt(&mut self, index: usize, socket: socket2::Socket) -> io::Result<Self::Receiver>;
+    /// What the kernel said when it was registered.
+    fn adopt(&mut self, index: usize, listener: bind::Listener) -> io::Result<Self::Receiver>;
 }
 
 /// The best the platform has.

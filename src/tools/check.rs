@@ -171,9 +171,12 @@ fn counts(status: &Value) -> Result<Counts, String> {
     Ok(Counts { received: number(&books["received"])?, targets: targets.collect::<Result<_, String>>()? })
 }
 
-/// The first listener that `/status` names. A wildcard is reached where the admin server is.
+/// The first listener that `/status` names and a datagram can be sent to. A wildcard is reached where the admin
+/// server is.
 fn listener(admin: &Admin, status: &Value) -> Result<Endpoint, String> {
-    let address = status["listeners"][0]["address"].as_str().ok_or("/status names no listener")?;
+    let mut addresses = status["listeners"].as_array().into_iter().flatten().filter_map(|l| l["address"].as_str());
+    let address = addresses.find(|address| !address.starts_with(r"\\.\pipe\"));
+    let address = address.ok_or("/status names no listener that takes datagrams")?;
     if let Some(path) = address.strip_prefix("unixgram://") {
         return Ok(Endpoint::Unix(path.into()));
     }
@@ -211,5 +214,15 @@ mod tests {
         let at = |admin: &str| listener(&Admin::Tcp(admin.parse().unwrap()), &status).unwrap().to_string();
         assert_eq!(at("10.0.0.7:2204"), "10.0.0.7:8125");
         assert_eq!(at("[::]:2204"), "[::1]:8125");
+    }
+
+    #[test]
+    fn a_pipe_takes_no_datagrams() {
+        let admin = Admin::Tcp("127.0.0.1:2204".parse().unwrap());
+        let pipe = serde_json::json!({"address": r"\\.\pipe\x"});
+        let both = serde_json::json!({"listeners": [pipe.clone(), {"address": "127.0.0.1:8125"}]});
+        assert_eq!(listener(&admin, &both).unwrap().to_string(), "127.0.0.1:8125");
+        let problem = listener(&admin, &serde_json::json!({"listeners": [pipe]})).unwrap_err();
+        assert!(problem.contains("no listener that takes datagrams"), "{problem}");
     }
 }

@@ -132,12 +132,15 @@ fn bind_all(args: &cli::Sink) -> Result<(Native, Receivers, Vec<String>, Receive
                 file.leave();
                 socket
             }),
+            Source::Pipe(_) => {
+                return Err(usage("--source", format!("'{raw}': a sink has no pipes: give an address and a port")));
+            }
         };
         let socket = socket.map_err(|cause| refused(raw, cause))?;
         buffer = bind::receive_buffer(&socket, asked);
         let address = socket.local_addr().ok().and_then(|address| address.as_socket());
         addresses.push(address.map_or_else(|| source.to_string(), |address| address.to_string()));
-        receivers.push(io.adopt(receivers.len(), socket).map_err(|cause| refused(raw, cause))?);
+        receivers.push(io.adopt(receivers.len(), socket.into()).map_err(|cause| refused(raw, cause))?);
     }
     Ok((io, receivers, addresses, buffer))
 }

@@ -31,7 +31,7 @@ impl Sink {
         let buffer = bind::receive_buffer(&socket, SINK_BUFFER);
         let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let mut io = Native::open()?;
-        let mut receiver = io.adopt(0, socket)?;
+        let mut receiver = io.adopt(0, socket.into())?;
         let (count, end) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (counted, ended) = (count.clone(), end.clone());
         let thread = thread::Builder::new().name("sink".into()).spawn(move || {

@@ -8,6 +8,8 @@ mod handover;
 mod inject;
 mod inject_layouts;
 mod names;
+#[cfg(windows)]
+mod pipe;
 mod service;
 mod shutdown;
 mod support;

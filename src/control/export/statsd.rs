@@ -48,7 +48,7 @@ impl Statsd {
             StatsdOutlet::To(address) => super::resolver::once(address, &super::resolver::system()).await.ok(),
             StatsdOutlet::Own => state.listeners.iter().find_map(|listener| match listener.address {
                 Bound::Udp { address, .. } => Some(Endpoint::Udp(bind::reachable(address))),
-                Bound::Unix(_) => None,
+                Bound::Unix(_) | Bound::Pipe(_) => None,
             }),
         }
     }

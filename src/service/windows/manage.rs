@@ -29,6 +29,8 @@ const PRESHUTDOWN: Duration = Duration::from_secs(60);
 /// A start or stop is given up when it has not moved for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
+/// What a service that has never run since the system started ended with.
+const ERROR_SERVICE_NEVER_STARTED: u32 = 1077;
 /// What `ChangeServiceConfig2W` says of a setting that the system does not know.
 const ERROR_INVALID_LEVEL: i32 = 124;
 
@@ -190,6 +192,7 @@ fn told(status: &ServiceStatus) -> String {
     };
     match (status.process_id, &status.exit_code) {
         (_, ServiceExitCode::ServiceSpecific(code)) => format!("{name} (exit code {code})"),
+        (_, ServiceExitCode::Win32(ERROR_SERVICE_NEVER_STARTED)) => format!("{name} (never started)"),
         (_, ServiceExitCode::Win32(code)) if *code != 0 => format!("{name} (system error {code})"),
         (Some(process), _) if process != 0 => format!("{name} (process {process})"),
         _ => name.to_owned(),

@@ -7,9 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
-use windows_service::service::ServiceControl;
-use windows_service::service_control_handler::{self, ServiceControlHandlerResult};
-use windows_service::{define_windows_service, service_dispatcher};
+use windows_service::{define_windows_service, service_control_handler, service_dispatcher};
 
 use super::eventlog::Events;
 use super::status::{Status, TICK};
@@ -50,20 +48,11 @@ fn service(_: Vec<OsString>) {
     let status = Arc::new(Status::default());
     let shutdown = Shutdown::default();
     let (told, asked) = (status.clone(), shutdown.clone());
-    let handler = move |control| match control {
-        ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
-        ServiceControl::Stop | ServiceControl::Shutdown | ServiceControl::Preshutdown => {
-            // Once: a shutdown behind a preshutdown must not cut the drain short.
-            if told.stopping() {
-                asked.request();
-            }
-            ServiceControlHandlerResult::NoError
-        }
-        _ => ServiceControlHandlerResult::NotImplemented,
-    };
+    let handler = move |control| told.control(control, || asked.request());
     // Without a handler there is nobody to report to, and nothing that could stop us.
     let Ok(handle) = service_control_handler::register(NAME, handler) else { return };
-    status.starting(handle);
+    // A report fails only when the service manager itself is gone.
+    status.starting(move |now| drop(handle.set_service_status(now)));
 
     let events = Arc::new(Events::open());
     let ended = catch_unwind(AssertUnwindSafe(|| serve(&status, shutdown, &events)));

@@ -11,11 +11,10 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use mio::unix::SourceFd;
-use socket2::Socket;
-
+use super::bind::Listener;
 use super::wait::{Ready, Waiter, Waker};
 use super::{Endpoint, Io, Sockets};
+use mio::unix::SourceFd;
 pub use receive::BatchReceiver;
 pub use send::BatchSender;
 pub(super) use sockopt::receive_memory;
@@ -37,7 +36,8 @@ impl Sockets for Batched {
         self.waiter.waker()
     }
 
-    fn adopt(&mut self, index: usize, socket: Socket) -> io::Result<BatchReceiver> {
+    fn adopt(&mut self, index: usize, listener: Listener) -> io::Result<BatchReceiver> {
+        let Listener::Socket(socket) = listener;
         self.waiter.watch_receiver(index, &mut SourceFd(&socket.as_raw_fd()))?;
         Ok(BatchReceiver::new(socket))
     }

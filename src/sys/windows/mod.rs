@@ -1,6 +1,7 @@
-//! Windows: socket controls, error codes, CPU time and host counters.
+//! Windows: socket controls, error codes, CPU time, host counters and named pipes.
 
 pub(super) mod host;
+pub(super) mod pipe;
 
 use std::io;
 use std::os::windows::io::AsRawSocket;
@@ -92,4 +93,45 @@ pub fn resident_bytes() -> Option<u64> {
     // SAFETY: the pseudo handle of the current process is always valid; `counters` is as large as is said.
     let done = unsafe { K32GetProcessMemoryInfo(GetCurrentProcess(), &mut counters, size) };
     (done != 0).then_some(counters.WorkingSetSize as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::bind;
+
+    #[test]
+    fn what_a_send_caused_is_nothing_received() {
+        let read = |code| receive_error(&io::Error::from_raw_os_error(code));
+        assert_eq!((read(10_054), read(10_052)), (ReceiveError::Nothing, ReceiveError::Nothing));
+        assert_eq!((read(10_035), read(10_040)), (ReceiveError::Empty, ReceiveError::TooLong));
+        assert_eq!(read(10_004), ReceiveError::Other);
+    }
+
+    #[test]
+    fn a_port_unreachable_does_not_disturb_the_listener() {
+        let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let listener = bind::udp("127.0.0.1:0".parse().unwrap(), false, false).unwrap();
+        ignore_port_unreachable(&listener).expect("the system knows SIO_UDP_CONNRESET");
+        listener.set_nonblocking(false).unwrap();
+        listener.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let listener: std::net::UdpSocket = listener.into();
+        listener.send_to(b"nobody reads this", gone).unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        sender.send_to(b"after", listener.local_addr().unwrap()).unwrap();
+        let mut slot = [0; 16];
+        let length = listener.recv(&mut slot).expect("the answer to what was sent is not told here");
+        assert_eq!(&slot[..length], b"after");
+    }
+
+    #[test]
+    fn nobody_else_gets_the_port() {
+        let listener = bind::udp("127.0.0.1:0".parse().unwrap(), false, true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let thief = Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+        // On Windows this option takes a port from whoever did not ask for exclusive use.
+        thief.set_reuse_address(true).unwrap();
+        let refused = thief.bind(&address).expect_err("the port is taken");
+        assert!(matches!(refused.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied), "{refused}");
+    }
 }

@@ -68,7 +68,7 @@ impl Proxy {
     pub fn address(&self) -> SocketAddr {
         let udp = self.state.listeners.iter().find_map(|listener| match listener.address {
             Bound::Udp { address, .. } => Some(udp_proxy::sys::bind::reachable(address)),
-            Bound::Unix(_) => None,
+            Bound::Unix(_) | Bound::Pipe(_) => None,
         });
         udp.expect("it has a UDP listener")
     }
@@ -244,12 +244,18 @@ pub fn has_signals() -> bool {
 /// Whether a test can end a process as a signal would; says so when it cannot.
 #[cfg(windows)]
 pub fn has_signals() -> bool {
+    if is_wine() {
+        println!("skip: Wine passes no Ctrl-Break on to a process group");
+    }
+    !is_wine()
+}
+
+/// Whether this Windows is Wine.
+#[cfg(windows)]
+pub fn is_wine() -> bool {
     use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
     // SAFETY: both names end with a zero; the function is looked up, not called.
     let wine =
         unsafe { GetProcAddress(GetModuleHandleW(windows_sys::w!("ntdll.dll")), windows_sys::s!("wine_get_version")) };
-    if wine.is_some() {
-        println!("skip: Wine passes no Ctrl-Break on to a process group");
-    }
-    wine.is_none()
+    wine.is_some()
 }
