@@ -227,7 +227,7 @@ def main():
                     except (RuntimeError, json.JSONDecodeError, subprocess.TimeoutExpired) as error:
                         print(f"skip {label} {name}: {str(error)[:200]}", flush=True)
                 print(f"round {number + 1} of {rounds}: {label}", flush=True)
-        if mode != "smoke" and not only:
+        if mode == "goals" and not only:
             ours = [p for p in available if p in ("udp-proxy", "udp-proxy-pack")]
             for name in ours + [p for p in reversed(available) if p not in ours and p not in ("discard", "floor-plain", "udp-proxy-linger")]:
                 for flows in (1, 64):
