@@ -6,6 +6,7 @@ is still looking.
 {{- define "udp-proxy.checks" -}}
 {{- include "udp-proxy.checks.targets" (dict "path" "targets" "targets" .Values.targets) -}}
 {{- include "udp-proxy.checks.targets" (dict "path" "sidecarInjection.targets" "targets" .Values.sidecarInjection.targets) -}}
+{{- include "udp-proxy.checks.metrics" . -}}
 {{- if include "udp-proxy.hasPods" . -}}
 {{- include "udp-proxy.checks.pods" . -}}
 {{- include "udp-proxy.checks.rollout" . -}}
